@@ -101,8 +101,7 @@ async fn serve(
         .map_err(AppError::System)?;
     let observers = Observers::new().map_err(AppError::System)?;
     let observing = observers.enter();
-    let webhook = webhook::Webhook::start(&material, &components, &stopped);
-    alerts::start(&config, &components, admin_address, (&material, webhook), &stopped);
+    alerts::start(&config, &components, admin_address, &material, &stopped);
     peers::start(&material, &components, &stopped);
     machines::start(&material, &components, &stopped);
     let api = api::parts(

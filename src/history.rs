@@ -47,6 +47,7 @@ pub mod in_flight;
 pub mod journal;
 pub mod machine;
 pub mod names;
+pub mod outbox;
 pub mod query;
 pub mod readers;
 pub mod recent;

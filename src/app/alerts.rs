@@ -60,12 +60,13 @@ pub(super) fn start(
     config: &Config,
     components: &Components,
     admin: SocketAddr,
-    (material, webhook): (&Material, Option<Webhook>),
+    material: &Material,
     stop: &watch::Receiver<bool>,
 ) {
-    let Some(period) = config.alerts.period else { return };
     let address = || format!("{}:{}", host::node(), admin.port());
     let instance = config.history.instance.clone().unwrap_or_else(address);
+    let webhook = Webhook::start(config, (material, components), &instance, stop);
+    let Some(period) = config.alerts.period else { return };
     let target = Labels::default().with("job", JOB).with("instance", &instance);
     let evaluation = Evaluation {
         engine: Engine::new(rules::all()),
@@ -107,10 +108,11 @@ pub(super) fn start(
             };
             let changes = course.step(&findings);
             let changes = board.publish(findings, changes);
-            changes.iter().for_each(|change| report(change, &journal));
+            // First, since an alert that the history has counts as told, or as waiting to be told, in the next run.
             if let Some(webhook) = webhook.as_ref().filter(|_| !changes.is_empty()) {
-                webhook.tell(&changes, &instance);
+                webhook.tell(&changes, &instance).await;
             }
+            changes.iter().for_each(|change| report(change, &journal));
             let pause = evaluation.pause(period);
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,

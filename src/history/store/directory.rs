@@ -6,6 +6,7 @@
 //! process-3.lock             locked by the process that has this number
 //! replica                    the number of this directory's copy in PostgreSQL, where there is one
 //! open.lock                  locked by a process while it opens files, which it may have to create
+//! notifications-….jsonl      what a webhook has not accepted yet, by the name of the program that tells it
 //! ….corrupt-1764400000000    a damaged file, put aside
 //! ```
 
@@ -61,7 +62,7 @@ impl Directory {
     }
 
     /// Creates it, with its parents, for this user alone.
-    pub(super) fn create(&self) -> Result<(), StoreError> {
+    pub(in crate::history) fn create(&self) -> Result<(), StoreError> {
         let built = DirBuilder::new().recursive(true).mode(0o700).create(&self.0);
         built.map_err(|error| StoreError::of_system(&error, &self.0))
     }

@@ -61,7 +61,7 @@ impl StoreError {
     }
 
     /// Of what the system says of a path.
-    pub(super) fn of_system(error: &io::Error, path: &Path) -> Self {
+    pub(in crate::history) fn of_system(error: &io::Error, path: &Path) -> Self {
         let pause = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Pause::Full,
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Pause::ReadOnly,

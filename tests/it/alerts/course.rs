@@ -1,6 +1,7 @@
 //! One alert from its beginning to its end, at real speed.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -164,4 +165,75 @@ fn an_alert_that_fires_while_the_program_restarts_goes_on() {
 /// Kills a program and keeps its directory.
 fn drop_keeping(mut program: Program, _state: &std::path::Path) {
     std::mem::forget(program.state.take());
+}
+
+/// A webhook that accepts while it is told to, and keeps the bodies of all that it accepts.
+fn switched_webhook() -> (Backend, Arc<AtomicBool>, Bodies) {
+    let (accepts, accepted) = (Arc::<AtomicBool>::default(), Bodies::default());
+    let (is_on, kept) = (accepts.clone(), accepted.clone());
+    let backend = Backend::start(move |connection| {
+        while let Some(request) = connection.request() {
+            if !is_on.load(Ordering::Relaxed) {
+                connection.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+                continue;
+            }
+            let text = String::from_utf8_lossy(&request).into_owned();
+            let body = text.split_once("\r\n\r\n").expect("a head").1;
+            kept.lock().expect("no panic").push(serde_json::from_str(body).expect("JSON"));
+            connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    (backend, accepts, accepted)
+}
+
+#[test]
+fn what_a_webhook_has_not_accepted_is_told_after_a_restart_and_nothing_twice() {
+    let (ollama, (hook, accepts, accepted)) = (Ollama::listing(&["llama3.2:3b"]), switched_webhook());
+    let place = crate::support::authority::folder().join("state");
+    let file = settings(&format!("webhook_url = \"http://{}/hook\"\n", hook.address));
+    let start = || {
+        let mut command = crate::support::program::command();
+        command.env(crate::support::program::STATE, &place).args(["--instance", "box:1"]);
+        let mut program = Program::start(command, ollama.address, &["--config", &file]);
+        // What it keeps is for the next one.
+        std::mem::forget(program.state.take());
+        program
+    };
+    let told = || accepted.lock().expect("no panic").iter().map(|body| body["status"].clone()).collect::<Vec<_>>();
+    let told_so_far = |expected: &[&str]| {
+        in_a_while(|| if told() == expected { Ok(()) } else { Err(format!("{:?}, not {expected:?}", told())) });
+    };
+    let waiting = place.join("history/notifications-box_3a1.jsonl");
+
+    let mut first = start();
+    first.wait_for_history();
+    ollama.fall_silent(true);
+    let before = in_a_while(|| active(&first));
+    first.logged(|line| line["message"].as_str().is_some_and(|text| text.contains("cannot be told")));
+    look_until(|| {
+        let history = get(&first, "/dashboard/alerts/history");
+        if history["data"][0]["_id"] == before["data"][0]["_id"] { Ok(()) } else { Err(history.to_string()) }
+    });
+    first.rest_of_log();
+    assert_eq!((told().len(), waiting.is_file()), (0, true), "it waits in a file");
+
+    accepts.store(true, Ordering::Relaxed);
+    let mut second = start();
+    told_so_far(&["firing"]);
+    assert_eq!(accepted.lock().expect("no panic")[0]["alerts"][0]["startsAt"], before["data"][0]["startedAt"]);
+    look_until(|| if waiting.exists() { Err("it waits still".to_owned()) } else { Ok(()) });
+    second.wait_for("backend_up", &["test"], 0.0);
+    accepts.store(false, Ordering::Relaxed);
+    ollama.fall_silent(false);
+    in_a_while(|| active(&second).map_or(Ok(()), |alerts| Err(alerts.to_string())));
+    look_until(|| if waiting.exists() { Ok(()) } else { Err("it does not wait yet".to_owned()) });
+    second.rest_of_log();
+
+    accepts.store(true, Ordering::Relaxed);
+    let third = start();
+    told_so_far(&["firing", "resolved"]);
+    look_until(|| if waiting.exists() { Err("it waits still".to_owned()) } else { Ok(()) });
+    assert_eq!(active(&third).err().map(|_| told()), Some(vec!["firing".into(), "resolved".into()]), "each once");
+    drop(third);
+    std::fs::remove_dir_all(&place).expect("it was made");
 }
