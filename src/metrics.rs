@@ -310,6 +310,7 @@ impl Report for Metrics {
 
     fn listed(&self, backend: &Arc<str>, inventory: &Inventory) {
         self.subjects.models.listed(backend, inventory);
+        self.subjects.per_model.listed(&self.subjects.catalogue, backend, inventory);
         self.subjects.cold_starts.listed(&self.subjects.catalogue, backend, inventory);
     }
 

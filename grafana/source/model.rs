@@ -5,8 +5,8 @@ use super::layout::Dashboard;
 use super::panel::{GRAPH, Panel, Unit, colour};
 use super::query::{Metric, at_the_backend, named_model, share};
 use super::shared::{
-    self, COLD_STARTS, DECODE_SPEED, FIRST_TOKEN_LIMIT, GENERATED, IN_PHASE, ITL, PHASES, PROMPT, REQUESTS, TTFT,
-    between_tokens, decode_speed_tile, errors_by_type, errors_tile, first_token_distribution, first_token_tile,
+    self, COLD_STARTS, DECODE_SPEED, ENDED, FIRST_TOKEN_LIMIT, GENERATED, IN_PHASE, ITL, PHASES, PROMPT, REQUESTS,
+    TTFT, between_tokens, decode_speed_tile, errors_by_type, errors_tile, first_token_distribution, first_token_tile,
     in_flight_tile, loaded_column, outcomes, requests_tile, tokens_tile,
 };
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ fn tiles() -> Vec<Panel> {
             "Share of the last minute's requests whose client left before the end; orange from 50 %, where the alert stands.",
             Unit::Share,
         )
-        .query(&share(&CANCELLED.rate(""), &REQUESTS.rate("")), "cancelled")
+        .query(&share(&CANCELLED.rate(""), &ENDED.rate("")), "cancelled")
         .thresholds("green", &[(0.5, "orange")]),
         Panel::tile(
             "Cold starts",
@@ -72,7 +72,7 @@ fn tiles() -> Vec<Panel> {
              alert stands.",
             Unit::Share,
         )
-        .query(&share(&COLD_STARTS.in_range(""), &REQUESTS.in_range("")), "cold")
+        .query(&share(&COLD_STARTS.in_range(""), &ENDED.in_range("")), "cold")
         .thresholds("green", &[(0.2, "orange")]),
         Panel::tile("From the cache", "Share of the last minute's prompt tokens that were in the cache.", Unit::Share)
             .query(&share(&CACHED.rate(""), &PROMPT.rate("")), "cached")

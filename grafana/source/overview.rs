@@ -5,8 +5,8 @@ use super::layout::Dashboard;
 use super::panel::{GRAPH, Panel, Unit};
 use super::query::{Metric, at_the_backend, named_model, share};
 use super::shared::{
-    ACTIVE, COLD_STARTS, DECODE_SPEED, DURATION, ERRORS, FIRST_TOKEN_LIMIT, GENERATED, IN_PHASE, ITL, PHASES, PROMPT,
-    REQUESTS, TTFT, UP_DOWN, between_tokens, decode_speed_tile, errors_by_type, errors_column, errors_tile,
+    ACTIVE, COLD_STARTS, DECODE_SPEED, DURATION, ENDED, FAILED, FIRST_TOKEN_LIMIT, GENERATED, IN_PHASE, ITL, PHASES,
+    PROMPT, REQUESTS, TTFT, UP_DOWN, between_tokens, decode_speed_tile, errors_by_type, errors_column, errors_tile,
     first_token, first_token_distribution, first_token_tile, in_flight_tile, loaded_column, outcomes, overhead,
     requests_tile, state_tile, tokens_tile,
 };
@@ -170,7 +170,7 @@ fn traffic() -> Vec<Panel> {
 
 fn models() -> Panel {
     let named = |metric: Metric| metric.with(r#"model!="""#);
-    let (requests, errors) = (named(REQUESTS).in_range("model"), named(ERRORS).in_range("model"));
+    let (requests, errors) = (named(ENDED).in_range("model"), named(FAILED).in_range("model"));
     let active = format!("sum by (model) ({})", named(ACTIVE).now());
     let tokens = Metric::of_model("generated_tokens_total").with(r#"source!="chunks", model!="""#);
     let gauge = json!([
@@ -188,7 +188,7 @@ fn models() -> Panel {
     )
     .label_column("model", "Model", link)
     .column("Loaded", &format!("max by (model) ({} == 1)", LOADED.now()), Unit::Count, loaded_column())
-    .column("Requests", &format!("{} > 0", named(REQUESTS).count_in_range("model")), Unit::Count, plain())
+    .column("Requests", &format!("{} > 0", named(ENDED).count_in_range("model")), Unit::Count, plain())
     .column("Errors", &share(&errors, &requests), Unit::Share, errors_column())
     .column("In flight", &format!("{active} > 0 or {active} and on (model) ({requests} > 0)"), Unit::Count, plain())
     .column("Tokens", &format!("{} > 0", tokens.in_range("model")), Unit::Large, plain())
@@ -292,7 +292,7 @@ fn tokens() -> Vec<Panel> {
 
 /// One row a backend, so that a fleet shows which of its members is the odd one.
 fn backends() -> Panel {
-    let requests = REQUESTS.in_range("backend");
+    let requests = ENDED.in_range("backend");
     let board = "/d/inferometer-overview?${datasource:queryparam}&${job:queryparam}&${instance:queryparam}\
                  &var-backend=${__value.raw:percentencode}&${__url_time_range}";
     let link = linked(130, "Only this backend", board);
@@ -307,8 +307,8 @@ fn backends() -> Panel {
         .label_column("zone", "Zone", plain())
         .column("Is known", &format!("max by (backend, runtime, version, node, zone) ({info})"), Unit::Count, hidden())
         .column("State", &format!("min by (backend) ({})", BACKEND_UP.now()), Unit::Count, worded(UP_DOWN))
-        .column("Requests", &REQUESTS.count_in_range("backend"), Unit::Count, plain())
-        .column("Errors", &share(&ERRORS.in_range("backend"), &requests), Unit::Share, errors_column())
+        .column("Requests", &ENDED.count_in_range("backend"), Unit::Count, plain())
+        .column("Errors", &share(&FAILED.in_range("backend"), &requests), Unit::Share, errors_column())
         .column("In flight", &format!("sum by (backend) ({})", ACTIVE.now()), Unit::Count, plain())
         .column("Waiting", &waiting, Unit::Count, plain())
         .column("First token p95", &TTFT.quantile_in_range(0.95, "backend"), Unit::Seconds, wide(115))

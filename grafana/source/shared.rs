@@ -6,6 +6,9 @@ use super::query::{Metric, share};
 use serde_json::{Value, json};
 
 pub(super) const REQUESTS: Metric = Metric::of_model("requests_total");
+/// What shares are made of: both are at 0 before they count, so that neither lacks its first value.
+pub(super) const ENDED: Metric = Metric::of_model("requests_ended_total");
+pub(super) const FAILED: Metric = Metric::of_model("requests_failed_total");
 pub(super) const ERRORS: Metric = Metric::of_model("errors_total");
 pub(super) const ACTIVE: Metric = Metric::of_model("active_requests");
 pub(super) const IN_PHASE: Metric = Metric::of_model("exchanges_in_phase");
@@ -104,7 +107,7 @@ pub(super) fn errors_tile() -> Panel {
     let what = "Share of the last minute's requests that ended in an error; red from 5 %, where the alert stands. Cancellations \
                 and answers from 400 to 499 are no errors.";
     Panel::tile("Errors", what, Unit::Share)
-        .query(&share(&ERRORS.rate(""), &REQUESTS.rate("")), "errors")
+        .query(&share(&FAILED.rate(""), &ENDED.rate("")), "errors")
         .thresholds("green", ERROR_STEPS)
 }
 

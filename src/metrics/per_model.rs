@@ -15,7 +15,10 @@ use super::handle_cache::HandleCache;
 use super::histogram::Histogram;
 use super::labels;
 use super::traced::TracedHistogram;
+use crate::backend::catalogue::Catalogue;
+use crate::backend::inventory::Inventory;
 use crate::exchange::outcome::Phase;
+use crate::exchange::vocabulary::Dialect;
 
 /// Declares families with the labels `model` and `backend` ([`families!`] without the labels), and their handles.
 macro_rules! per_model {
@@ -65,6 +68,10 @@ macro_rules! per_model {
 }
 
 per_model! {
+    requests_ended: IntCounter = "ollama_proxy_requests_ended_total"
+        "Requests that ended, however they did; at 0 before the first, so that shares of it are exact.";
+    requests_failed: IntCounter = "ollama_proxy_requests_failed_total"
+        "Those of them that count in errors_total.";
     active_requests: IntGauge = "ollama_proxy_active_requests" "Requests in flight.";
     active_generations: IntGauge = "ollama_proxy_active_generations" "Generations in flight at the backend.";
     time_to_first_byte: Histogram = "ollama_proxy_time_to_first_byte_seconds" buckets FirstToken
@@ -126,10 +133,24 @@ impl Series {
         &self.backend
     }
 
-    /// Creates the counters of streams at 0.
+    /// Creates what streams count at 0: the streams themselves too, by which stalls are divided.
     pub(super) fn create_stream_counters(&self) {
         self.stream_chunks();
         self.stream_stalls();
+        self.time_to_first_token();
+    }
+
+    /// Creates the counters of requests that end at 0, both together: of a series that begins with a count, `increase` and
+    /// `rate` do not see that count, and a share of two of which one begins so is wrong.
+    pub(super) fn create_end_counters(&self) {
+        self.requests_ended();
+        self.requests_failed();
+    }
+
+    /// Counts a request that has ended.
+    pub(super) fn count_end(&self, failed: bool) {
+        self.requests_ended().inc();
+        self.requests_failed().inc_by(u64::from(failed));
     }
 
     /// Records a finished stream with `tokens` reported tokens in `chunks` token-bearing events.
@@ -164,19 +185,31 @@ pub(super) struct PerModel {
 }
 
 impl PerModel {
-    /// The gauges of exchanges in flight whose model is not known start at 0.
+    /// The gauges of exchanges in flight whose model is not known start at 0, and so do the counters of those that end.
     pub(super) fn new(registrar: &Registrar<'_>, backends: &[Arc<str>]) -> Self {
         let per_model = Self { families: Arc::new(Families::register(registrar)), series: RwLock::default() };
         for backend in backends {
             let none = per_model.series(labels::NONE, backend);
             none.active_requests();
             none.in_phase(Phase::Upload);
+            none.create_end_counters();
             let unknown = per_model.series(labels::UNKNOWN, backend);
             unknown.active_requests();
             unknown.in_phase(Phase::Upload);
             unknown.active_generations();
+            unknown.create_end_counters();
         }
         per_model
+    }
+
+    /// Creates the counters of requests that end at 0 for the models that the backend lists, and for requests without one.
+    pub(super) fn listed(&self, catalogue: &Catalogue, backend: &Arc<str>, inventory: &Inventory) {
+        [labels::NONE, labels::UNKNOWN].iter().for_each(|model| self.series(model, backend).create_end_counters());
+        for model in inventory.models.iter().filter(|_| inventory.polled) {
+            if let Some(label) = catalogue.label(backend, Dialect::Unknown, &model.name) {
+                self.series(&label, backend).create_end_counters();
+            }
+        }
     }
 
     /// The handles for a model's label.

@@ -92,6 +92,7 @@ impl Subjects {
     /// count never shows it in a rate. Called when the model is first named on the endpoint, before there is a count.
     pub(super) fn create_series(&self, start: &Start, series: &Series) {
         let (model, backend, route) = (&**series.model(), series.backend(), start.route);
+        series.create_end_counters();
         self.requests.create_completed(start, model, backend);
         self.failures.create_series(model, backend);
         if route.operation.generates() {

@@ -265,6 +265,7 @@ impl Watch for ExchangeWatch {
             subjects.requests.finished(series.model(), end, record, now);
             subjects.failures.finished(series, end, record);
         });
+        series.count_end(record.error.is_some());
         subjects.tokens.finished(series, record);
         placed.record_durations(record, now);
         subjects.cold_starts.finished(series, record);

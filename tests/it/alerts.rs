@@ -5,6 +5,7 @@ mod course;
 mod disk;
 mod each;
 mod provoked;
+mod shares;
 mod theirs;
 mod vmalert;
 

@@ -68,7 +68,7 @@ fn a_rule_without_samples_or_with_too_few_says_so() {
     let state = |engine: &Engine| engine.states().next().expect("one").1;
     assert_eq!(state(&engine), RuleState::NoSamples);
     let requests = |engine: &mut Engine, count: f64, second: i64| {
-        engine.samples().push("ollama_proxy_requests_total", &backend("a"), count, second * 1_000);
+        engine.samples().push("ollama_proxy_requests_ended_total", &backend("a"), count, second * 1_000);
         engine.step(second * 1_000);
     };
     requests(&mut engine, 0.0, 0);

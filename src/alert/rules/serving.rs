@@ -43,9 +43,9 @@ pub(super) const RULES: &[Rule] = &[
               stays silent, two do not. Ten minutes so that a machine with two requests a minute is watched as \
               well. The minimum stands on the divisor: without traffic there is no division, hence never 0/0. \
               Cancellations and answers below 500 are no errors.",
-        expr: r#"  sum by (job, instance, backend) (increase(ollama_proxy_errors_total[10m]))
+        expr: r#"  sum by (job, instance, backend) (increase(ollama_proxy_requests_failed_total[10m]))
 /
-  (sum by (job, instance, backend) (increase(ollama_proxy_requests_total[10m])) >= 20)
+  (sum by (job, instance, backend) (increase(ollama_proxy_requests_ended_total[10m])) >= 20)
 > 0.05"#,
         clears: None,
         hold: 60,
@@ -151,7 +151,7 @@ and
               give up waiting.",
         expr: r#"  sum by (job, instance, backend, model) (increase(ollama_proxy_client_cancellations_total[30m]))
 /
-  (sum by (job, instance, backend, model) (increase(ollama_proxy_requests_total[30m])) >= 20)
+  (sum by (job, instance, backend, model) (increase(ollama_proxy_requests_ended_total[30m])) >= 20)
 > 0.5"#,
         clears: None,
         hold: 600,
@@ -249,7 +249,7 @@ and
               in between, as it should.",
         expr: r#"  sum by (job, instance, backend, model) (increase(ollama_proxy_cold_starts_total[30m]))
 /
-  (sum by (job, instance, backend, model) (increase(ollama_proxy_requests_total[30m])) >= 20)
+  (sum by (job, instance, backend, model) (increase(ollama_proxy_requests_ended_total[30m])) >= 20)
 > 0.2"#,
         clears: None,
         hold: 600,

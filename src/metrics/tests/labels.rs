@@ -39,7 +39,11 @@ fn a_name_that_the_backend_lists_is_the_label_without_a_look_up() {
     finish(watch, &full_chat());
     let prompt =
         |model| value(&metrics, &format!(r#"time_to_first_token_seconds_count{{backend="local",model="{model}"}}"#));
-    assert_eq!((prompt("m:8b"), prompt("n:8b")), (None, Some(1.0)));
+    assert_eq!(
+        (prompt("m:8b"), prompt("n:8b")),
+        (Some(0.0), Some(1.0)),
+        "it began as one stream and ended as the other"
+    );
 }
 
 /// The alert on the cap of models looks at an increase, which needs a series from before.

@@ -61,6 +61,9 @@ fn every_counter_that_is_read_as_an_increase_exists_at_0_before_it_counts() {
     let mut watch = begin(&metrics, &start(CHAT));
     watch.requested(Some(&"m".into()));
 
+    let streams = of("time_to_first_token_seconds_count");
+    assert_eq!(value(&metrics, &streams), Some(0.0), "stalls, which are there, are divided by it");
+
     let names = read_as_increases();
     assert!(names.len() > 10, "{names:?}");
     let mut before = BTreeSet::new();
@@ -95,4 +98,23 @@ fn every_counter_that_is_read_as_an_increase_exists_at_0_before_it_counts() {
     // How a request ends, and a source other than the backend's report, are compared with others of their kind alone.
     let expected = |series: &String| series.contains("requests_total{") || series.contains("source=\"chunks\"");
     assert!(begun_late.iter().all(expected), "{begun_late:#?}");
+}
+
+#[test]
+fn shares_of_requests_count_from_0_before_a_model_is_asked_for() {
+    let metrics = metrics();
+    let backend: Arc<str> = "local".into();
+    let model = ListedModel { name: "m:latest".into(), ..ListedModel::default() };
+    let inventory = Inventory { models: vec![model], polled: true, ..Inventory::default() };
+    let named = |name: &str, model: &str| value(&metrics, &format!("{name}{{backend=\"local\",model=\"{model}\"}}"));
+    let both = |model: &str| ["requests_ended_total", "requests_failed_total"].map(|name| named(name, model));
+    assert_eq!((both(""), both("unknown")), ([Some(0.0); 2], [Some(0.0); 2]), "before anything was asked for");
+    metrics.subjects.catalogue.set_listed(&backend, ["m:latest"].into_iter());
+    metrics.listed(&backend, &inventory);
+    assert_eq!(both("m:latest"), [Some(0.0); 2], "before its first request");
+    complete(&metrics, "m", &full_chat());
+    let failed = Record { outcome: Outcome::Truncated, error: Some(ErrorType::Truncated), ..full_chat() };
+    complete(&metrics, "m", &failed);
+    assert_eq!(both("m:latest"), [Some(2.0), Some(1.0)]);
+    assert_eq!(both(""), [Some(0.0); 2]);
 }

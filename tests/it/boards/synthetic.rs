@@ -24,6 +24,8 @@ use Kind::{Counter, Gauge, Histogram};
 /// Name without the prefix, type, labels.
 const CATALOGUE: &[(&str, Kind, &str)] = &[
     ("requests_total", Counter, "model method endpoint status backend outcome"),
+    ("requests_ended_total", Counter, "model backend"),
+    ("requests_failed_total", Counter, "model backend"),
     ("requests_started_total", Counter, "backend endpoint"),
     ("request_duration_seconds", Histogram, "model method endpoint backend"),
     ("active_requests", Gauge, "model backend"),
