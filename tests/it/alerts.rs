@@ -4,6 +4,7 @@ mod cost;
 mod course;
 mod disk;
 mod each;
+mod past;
 mod provoked;
 mod shares;
 mod theirs;

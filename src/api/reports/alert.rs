@@ -13,6 +13,7 @@ use crate::alert::raised::{Alert, Silence};
 use crate::alert::rule::{Severity, title};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason};
+use crate::history::query::lists::AlertTally;
 use crate::history::timestamp::Timestamp;
 
 /// An alert.
@@ -193,6 +194,15 @@ pub(crate) struct AlertCounts {
 impl AlertCounts {
     pub(crate) fn of(alerts: &[Alert]) -> Self {
         let count = |severity| alerts.iter().filter(|alert| alert.severity == severity).count();
+        Self { critical: count(Severity::Critical), warning: count(Severity::Warning), info: count(Severity::Info) }
+    }
+
+    /// Of what is kept.
+    pub(crate) fn of_tallies(tallies: &[AlertTally]) -> Self {
+        let count = |severity: Severity| {
+            let of_it = tallies.iter().filter(|tally| *tally.severity == *severity.as_str());
+            of_it.map(|tally| usize::try_from(tally.count).unwrap_or(usize::MAX)).sum()
+        };
         Self { critical: count(Severity::Critical), warning: count(Severity::Warning), info: count(Severity::Info) }
     }
 

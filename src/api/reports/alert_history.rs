@@ -14,6 +14,7 @@ use crate::alert::board::AlertSource;
 use crate::alert::heard::Before;
 use crate::alert::kept::restored;
 use crate::alert::raised::Alert;
+use crate::alert::rule::Severity;
 use crate::api::error::ApiError;
 use crate::api::export::Table;
 use crate::api::parameters::Parameters;
@@ -22,7 +23,7 @@ use crate::api::reply::{LIST, Listing};
 use crate::api::state::{AskPrometheus, Parts};
 use crate::api::unknown::{Maybe, Reason, Unknown};
 use crate::history::query::Range;
-use crate::history::query::lists::{ListFilter, ListQuery};
+use crate::history::query::lists::{AlertTally, ListFilter, ListQuery};
 
 /// Kept alerts that are looked at beside those of Prometheus.
 const KEPT: usize = 10_000;
@@ -50,7 +51,7 @@ impl AlertLevel {
 listing_query! {
     #[derive(Debug, Deserialize, IntoParams)]
     pub(crate) struct HistoryQuery {
-        /// The time up to now in which they began; 7d without one. Not together with `from`.
+        /// The time up to now in which they fired, whenever they began; 7d without one. Not together with `from`.
         #[param(inline)]
         period: Option<Period>,
         /// The first instant, RFC 3339 in UTC, in place of a period, and before `to`. A day is its beginning.
@@ -83,10 +84,10 @@ pub(crate) struct AlertHistory {
 struct Summary {
     /// Alerts that agree with what was asked for.
     total: u64,
-    /// Of this page.
+    /// Of all of them, whichever page is shown.
     #[serde(flatten)]
     counts: AlertCounts,
-    /// Of this page, in minutes; those that are over alone.
+    /// Of all of them, in minutes, from beginning to end; those that are over alone.
     #[serde(rename = "avgDurationMinutes")]
     avg_duration_minutes: Maybe<f64>,
 }
@@ -130,15 +131,15 @@ pub(crate) async fn history(
         Some(ask) => from_both(&parts, ask, (&query, range), (page, limit)).await?,
         None => from_files(&parts, (&query, range), (page, limit)).await?,
     };
-    let Found { alerts, total, source } = found;
-    let lasted: Vec<_> = alerts.iter().filter_map(|alert| Some((alert.resolved? - alert.started) as f64)).collect();
-    let mean = (!lasted.is_empty()).then(|| lasted.iter().sum::<f64>() / lasted.len() as f64 / 60_000.0);
+    let Found { alerts, tallies, total, source } = found;
+    let (ended, millis) = tallies.iter().fold((0, 0), |(ended, millis), it| (ended + it.ended, millis + it.millis));
+    let mean = (ended > 0).then(|| millis as f64 / ended as f64 / 60_000.0);
     let shown = alerts.len() as u64;
     let body = AlertHistory {
         timestamp: parts.text(now),
         summary: Summary {
             total,
-            counts: AlertCounts::of(&alerts),
+            counts: AlertCounts::of_tallies(&tallies),
             avg_duration_minutes: mean.map_or(Maybe::Unknown(Reason::NoSamples), Maybe::Known),
         },
         data: alerts.iter().map(|alert| AlertFacts::of(alert, &parts)).collect(),
@@ -157,6 +158,8 @@ pub(crate) async fn history(
 /// Alerts of a page, and how many there are in all.
 struct Found {
     alerts: Vec<Alert>,
+    /// Of all, by severity.
+    tallies: Vec<AlertTally>,
     total: u64,
     source: String,
 }
@@ -177,9 +180,10 @@ async fn from_files(
 ) -> Result<Found, ApiError> {
     let offset = usize::try_from((page - 1) * limit).unwrap_or(usize::MAX);
     let list = list(query, offset, usize::try_from(limit).unwrap_or(usize::MAX));
-    let found = parts.ask(move |reading| reading.alerts(&list)).await?;
+    let (found, tallies) =
+        parts.ask(move |reading| Ok((reading.alerts(&list)?, reading.alert_tallies(&list)?))).await?;
     let alerts = found.entries.iter().map(restored).collect();
-    Ok(Found { alerts, total: found.total, source: kept_where(parts) })
+    Ok(Found { alerts, tallies, total: found.total, source: kept_where(parts) })
 }
 
 /// What Prometheus has, and what is kept here: of alerts that both know, what is kept has texts and who has seen them.
@@ -200,9 +204,21 @@ async fn from_both(
         }
     };
     let all = merged(theirs, kept);
+    let tallies = Severity::ALL.map(|severity| tally(severity, &all)).into();
     let total = all.len() as u64;
     let (alerts, _) = paged(all, (page, limit));
-    Ok(Found { alerts, total, source })
+    Ok(Found { alerts, tallies, total, source })
+}
+
+fn tally(severity: Severity, alerts: &[Alert]) -> AlertTally {
+    let of_it = || alerts.iter().filter(|alert| alert.severity == severity);
+    let lasted: Vec<_> = of_it().filter_map(|alert| Some(alert.resolved? - alert.started)).collect();
+    AlertTally {
+        severity: severity.as_str().into(),
+        count: of_it().count() as u64,
+        ended: lasted.len() as u64,
+        millis: lasted.iter().sum(),
+    }
 }
 
 /// Each alert once, those that began last first.
@@ -231,11 +247,13 @@ async fn theirs(
     let before = Before { rule: query.rule.as_deref(), from: range.from, to: range.to };
     let body = ask(before.target()).await?;
     let alerts = before.alerts(&body).map_err(|error| error.to_string())?;
-    let fits = |alert: &Alert| {
-        let severity = query.severity.is_none_or(|severity| severity.as_str() == alert.severity.as_str());
-        severity && alert.started >= range.from
-    };
-    Ok(alerts.into_iter().filter(fits).collect())
+    Ok(alerts.into_iter().filter(|alert| fits(alert, query.severity, range)).collect())
+}
+
+/// Whether an alert that Prometheus knows has this severity, and was not over before the range.
+fn fits(alert: &Alert, severity: Option<AlertLevel>, range: Range) -> bool {
+    severity.is_none_or(|severity| severity.as_str() == alert.severity.as_str())
+        && alert.resolved.is_none_or(|resolved| resolved >= range.from)
 }
 
 /// A range as its two instants.
@@ -249,7 +267,6 @@ mod tests {
     use super::*;
     use crate::alert::labels::Labels;
     use crate::alert::raised::Acknowledgement;
-    use crate::alert::rule::Severity;
 
     fn alert(id: &str, started: i64, resolved: Option<i64>) -> Alert {
         Alert {
@@ -295,5 +312,21 @@ mod tests {
                 ("ended", "kept", Some(55), true),
             ]
         );
+    }
+
+    #[test]
+    fn an_alert_of_prometheus_fits_that_began_before_the_range_and_was_not_over() {
+        let range = Range { from: 100, to: 200 };
+        let of = |started, resolved| fits(&alert("a", started, resolved), None, range);
+        assert_eq!([of(50, None), of(50, Some(150)), of(50, Some(99)), of(150, None)], [true, true, false, true]);
+        assert!(!fits(&alert("a", 150, None), Some(AlertLevel::Critical), range), "it is a warning");
+    }
+
+    #[test]
+    fn a_severity_is_counted_with_how_long_those_lasted_that_are_over() {
+        let all = [alert("a", 10, Some(40)), alert("b", 20, Some(30)), alert("c", 30, None)];
+        let expected = AlertTally { severity: "warning".into(), count: 3, ended: 2, millis: 40 };
+        assert_eq!(tally(Severity::Warning, &all), expected);
+        assert_eq!(tally(Severity::Info, &all).count, 0);
     }
 }

@@ -12,7 +12,7 @@ pub const MAX_LIST: usize = 10_000;
 /// Asks for entries, the newest first.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
-    /// When they were; of jobs, when they began.
+    /// When they were; of jobs, when they began; of alerts, what their time from beginning to end has in common with it.
     pub range: Range,
     /// Which: those that agree with everything that is set. What a list does not have is not compared.
     pub filter: ListFilter,
@@ -50,6 +50,19 @@ pub struct List<T> {
     pub entries: Vec<T>,
     /// How many there are that fit.
     pub total: u64,
+}
+
+/// Alerts of a severity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertTally {
+    /// `info`, `warning` or `critical`.
+    pub severity: Box<str>,
+    /// How many.
+    pub count: u64,
+    /// How many of them are over.
+    pub ended: u64,
+    /// How long those lasted together, in milliseconds.
+    pub millis: i64,
 }
 
 /// An event or an audit entry. `None`: unknown, or not applicable to its kind.

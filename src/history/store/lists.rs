@@ -23,6 +23,13 @@ impl Condition {
         Self { terms: vec![format!("{column} >= ? AND {column} < ?")], values }
     }
 
+    /// That what goes on from one time to another, or without an end, has a moment within the range of a query. What ends with
+    /// the first moment of the range counts.
+    fn overlapping(begin: &str, end: &str, query: &ListQuery) -> Self {
+        let values = vec![Value::Integer(query.range.to), Value::Integer(query.range.from)];
+        Self { terms: vec![format!("{begin} < ? AND ({end} IS NULL OR {end} >= ?)")], values }
+    }
+
     pub(super) fn is(mut self, column: &str, value: Option<&str>) -> Self {
         if let Some(value) = value {
             self.terms.push(format!("{column} = ?"));
@@ -46,7 +53,8 @@ pub(in crate::history) struct Listing<T> {
     pub(super) table: &'static str,
     pub(super) columns: &'static str,
     pub(super) order: &'static str,
-    /// Of rows that several replicas have of one thing: which of them is first. `None` where each has its own.
+    /// Of rows that several replicas have of one thing: which of them is first, and alone is compared with the condition. `None`
+    /// where each has its own.
     pub(super) first: Option<&'static str>,
     pub(super) condition: Condition,
     pub(super) read: fn(&Row<'_>) -> rusqlite::Result<T>,
@@ -85,11 +93,11 @@ pub(super) fn jobs(query: &ListQuery) -> Listing<Job> {
     Listing { table: "jobs", columns, order: "started DESC, id DESC", first: None, condition, read: job }
 }
 
-/// Alerts.
+/// Alerts that fired within the range, whenever they began.
 pub(super) fn alerts(query: &ListQuery) -> Listing<KeptAlert> {
     let ListFilter { levels, what, resource, state, .. } = &query.filter;
     let words = |words: &Vec<&'static str>| words.iter().map(|word| Value::Text((*word).to_owned())).collect();
-    let condition = Condition::within("started", query)
+    let condition = Condition::overlapping("started", "resolved", query)
         .one_of("severity", levels.as_ref().map(words))
         .is("rule", what.as_deref())
         .is("subject", resource.as_deref())

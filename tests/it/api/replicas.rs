@@ -139,3 +139,45 @@ fn alerts_of_every_replica_are_in_the_copy_and_one_that_two_have_seen_is_there_o
     });
     assert_eq!((&history["data"][0]["rule"], &history["data"][0]["status"]), (&"Foreign".into(), &"firing".into()));
 }
+
+#[test]
+fn an_alert_that_one_replica_has_seen_the_end_of_is_over_for_all_and_sums_are_of_each_once() {
+    let ollama = Ollama::listing(&["m"]);
+    let postgres = Postgres::start();
+    let program = Program::with(ollama.address, &["--history", &postgres.url()]);
+    let exists = "SELECT count(*) FROM pg_tables WHERE schemaname = 'inferometer' AND tablename = 'alerts'";
+    look_until(|| if postgres.number(exists) == 1 { Ok(()) } else { Err("the tables are not there".to_owned()) });
+    // The first replica ended before the alert of both did.
+    for (replica, id, severity, state, started, resolved) in [
+        (70, "both", "warning", "firing", 120, "NULL"),
+        (71, "both", "warning", "resolved", 120, "now() - interval '60 minutes'"),
+        (71, "goes_on", "critical", "firing", 30, "NULL"),
+        (71, "short", "info", "resolved", 9, "now() - interval '5 minutes'"),
+    ] {
+        postgres.execute(&format!(
+            "INSERT INTO inferometer.alerts (replica, id, rule, state, severity, category, labels, started, fired, resolved, summary, description) \
+             SELECT {replica}, '{id}', '{id}', '{state}', '{severity}', 'backend', '{{}}', at, at, {resolved}, '', '' \
+             FROM (SELECT now() - interval '{started} minutes' AS at) AS began"
+        ));
+    }
+    let history = |query: &str| {
+        look_until(|| match get(&program, &format!("/dashboard/alerts/history?{query}")) {
+            history if history["metadata"]["source"] == "postgres" => Ok(history),
+            history => Err(history.to_string()),
+        })
+    };
+    let ids = |history: &Value| {
+        let all = history["data"].as_array().expect("a list").iter();
+        all.map(|alert| alert["_id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    let recent = history("period=15m&limit=1");
+    assert_eq!((ids(&recent), &recent["summary"]["total"]), (vec!["short".to_owned()], &2.into()), "{recent}");
+    let summary = &recent["summary"];
+    assert_eq!((&summary["critical"], &summary["warning"], &summary["info"]), (&1.into(), &0.into(), &1.into()));
+    assert_eq!(ids(&history("period=15m&limit=1&page=2")), ["goes_on"]);
+    assert_eq!(history("period=15m&limit=1&page=3")["summary"]["total"], 2, "also of an empty page");
+    let day = history("period=24h");
+    assert_eq!(ids(&day), ["short", "goes_on", "both"]);
+    assert_eq!(day["data"][2]["status"], "resolved", "one of the replicas has seen its end: {day}");
+    assert_eq!((&day["summary"]["warning"], &day["summary"]["avgDurationMinutes"]), (&1.into(), &32.0.into()));
+}

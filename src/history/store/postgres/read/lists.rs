@@ -4,8 +4,9 @@ use tokio_postgres::types::ToSql;
 
 use super::page::condition;
 use super::{Open, Refusal, RemoteReading, borrowed, of_row};
+use crate::history::journal::alert::KeptAlert;
 use crate::history::journal::job::JobTally;
-use crate::history::query::lists::{List, ListQuery, MAX_LIST};
+use crate::history::query::lists::{AlertTally, List, ListQuery, MAX_LIST};
 use crate::history::query::{Exchange, Filter, Range};
 use crate::history::store::error::StoreError;
 use crate::history::store::lists::Listing;
@@ -33,6 +34,32 @@ impl RemoteReading {
                 count: number(row, 2),
                 ended: number(row, 3),
                 millis: number(row, 4),
+            };
+            Ok(found.iter().map(tally).collect())
+        })
+    }
+
+    /// How many alerts a listing selects, by severity.
+    pub(in crate::history) fn alert_tallies(
+        &self,
+        listing: &Listing<KeptAlert>,
+    ) -> Result<Vec<AlertTally>, StoreError> {
+        self.ask(|open| {
+            let values: Vec<_> = listing.condition.values.iter().cloned().map(Cell).collect();
+            let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|cell| cell as &(dyn ToSql + Sync)).collect();
+            let select = format!(
+                "SELECT severity, count(*), count(resolved), \
+                 coalesce(round(sum(extract(epoch FROM resolved - started)) * 1000), 0)::bigint \
+                 FROM {} GROUP BY severity ORDER BY severity",
+                selected(listing)
+            );
+            let found = open.client.query(&select, &values)?;
+            let number = |row: &tokio_postgres::Row, at: usize| u64::try_from(row.get::<_, i64>(at)).unwrap_or(0);
+            let tally = |row: &tokio_postgres::Row| AlertTally {
+                severity: row.get::<_, &str>(0).into(),
+                count: number(row, 1),
+                ended: number(row, 2),
+                millis: row.get(3),
             };
             Ok(found.iter().map(tally).collect())
         })
@@ -82,35 +109,38 @@ impl RemoteReading {
 
 impl Open {
     fn list<T>(&mut self, query: &ListQuery, listing: &Listing<T>) -> Result<List<T>, Refusal> {
-        let Listing { table, columns, order, first, condition, read } = listing;
+        let Listing { table, columns, order, first: _, condition, read } = listing;
         let values: Vec<_> = condition.values.iter().cloned().map(Cell).collect();
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|cell| cell as &(dyn ToSql + Sync)).collect();
-        let terms = numbered(&condition.terms.join(" AND "));
         let (limit, offset) = (query.limit.min(MAX_LIST), query.offset);
-        let (distinct, first) = match first {
-            Some(first) => ("DISTINCT ON (id)", format!("ORDER BY id, {first}")),
-            None => ("", String::new()),
-        };
+        let selected = selected(listing);
         // Rows and number of one instant.
         let select = format!(
-            "WITH found AS (SELECT {distinct} * FROM {table} WHERE {terms} {first}) SELECT {}, (SELECT count(*) FROM found) FROM found \
+            "WITH found AS (SELECT * FROM {selected}) SELECT {}, (SELECT count(*) FROM found) FROM found \
              ORDER BY {order}, replica LIMIT {limit} OFFSET {offset}",
             in_millis(table, columns)
         );
         let found = self.client.query(&select, &values)?;
         let total: i64 = match found.first() {
             Some(row) => row.get(row.len() - 1),
-            None => {
-                let what = if distinct.is_empty() { "*" } else { "DISTINCT id" };
-                let count = format!("SELECT count({what}) FROM {table} WHERE {terms}");
-                self.client.query_one(&count, &values)?.get(0)
-            }
+            None => self.client.query_one(&format!("SELECT count(*) FROM {selected}"), &values)?.get(0),
         };
         let mut entries = Vec::with_capacity(found.len());
         for row in &found {
             entries.push(as_row(&self.scratch, of_row(row)?, read)?);
         }
         Ok(List { entries, total: total.unsigned_abs() })
+    }
+}
+
+/// A table with a listing's condition. Of rows that several replicas have of one thing, it is the first that must meet it: what
+/// has ended for one replica is not taken for what never ended, because another replica ended before.
+fn selected<T>(listing: &Listing<T>) -> String {
+    let Listing { table, first, condition, .. } = listing;
+    let terms = numbered(&condition.terms.join(" AND "));
+    match first {
+        Some(first) => format!("(SELECT DISTINCT ON (id) * FROM {table} ORDER BY id, {first}) AS each WHERE {terms}"),
+        None => format!("{table} WHERE {terms}"),
     }
 }
 

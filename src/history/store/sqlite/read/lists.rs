@@ -9,7 +9,7 @@ use crate::history::journal::job::{Job, JobTally};
 use crate::history::journal::kind::JournalKind;
 use crate::history::journal::log_line::LEVELS;
 use crate::history::query::Range;
-use crate::history::query::lists::{List, ListFilter, ListQuery, ListedEvent, ListedLine, MAX_LIST};
+use crate::history::query::lists::{AlertTally, List, ListFilter, ListQuery, ListedEvent, ListedLine, MAX_LIST};
 use crate::history::store::error::StoreError;
 use crate::history::store::lists::{self, Condition, Listing};
 use crate::history::store::sqlite::open;
@@ -32,7 +32,7 @@ impl Reading {
         self.entries(JournalKind::Audit, query)
     }
 
-    /// Alerts, those that began last first.
+    /// Alerts that fired within the range, those that began last first.
     ///
     /// # Errors
     /// When the file cannot be read, or in time.
@@ -49,6 +49,29 @@ impl Reading {
     /// When the file cannot be read, or in time.
     pub fn alerts_here(&self, query: &ListQuery) -> Result<List<KeptAlert>, StoreError> {
         self.list(query, &lists::alerts(query))
+    }
+
+    /// How many alerts fired within the range, by severity, however many are listed.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or in time.
+    pub fn alert_tallies(&self, query: &ListQuery) -> Result<Vec<AlertTally>, StoreError> {
+        let listing = lists::alerts(query);
+        if let Some(answer) = self.remotely(|remote| remote.alert_tallies(&listing)) {
+            return answer;
+        }
+        let path = self.directory.main();
+        let Some(connection) = open::readable(&path, FileKind::Main)? else { return Ok(Vec::new()) };
+        let select = || {
+            begin(&connection, self.deadline())?;
+            let terms = listing.condition.terms.join(" AND ");
+            let select = format!(
+                "SELECT severity, count(*), count(resolved), coalesce(sum(resolved - started), 0) FROM alerts \
+                 WHERE {terms} GROUP BY severity ORDER BY severity"
+            );
+            select_all(&connection, &select, &listing.condition.values, tally)
+        };
+        select().map_err(|error| StoreError::of(&error, &path))
     }
 
     /// Jobs, those that began last first. One that runs is as it was some seconds ago.
@@ -133,6 +156,11 @@ impl Reading {
         };
         select().map_err(|error| StoreError::of(&error, &path))
     }
+}
+
+fn tally(row: &Row<'_>) -> rusqlite::Result<AlertTally> {
+    let number = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
+    Ok(AlertTally { severity: row.get(0)?, count: number(1)?, ended: number(2)?, millis: row.get(3)? })
 }
 
 fn select_all<T>(
