@@ -1,6 +1,8 @@
 //! `/dashboard/errors`: failed exchanges and grave events, and what became of them.
 
-use std::collections::{BTreeMap, HashMap};
+mod resolution;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::schema::{ObjectBuilder, Type as SchemaType};
 use utoipa::{IntoParams, ToSchema};
 
+use self::resolution::{Course, Since};
 use crate::api::error::ApiError;
 use crate::api::export::{Format, Table, cell};
 use crate::api::parameters::{Parameters, invalid};
@@ -18,19 +21,16 @@ use crate::api::state::Parts;
 use crate::api::sums::{DAY, last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::api::values::{Span, UpTo, since};
-use crate::exchange::outcome::{ErrorType, Outcome};
+use crate::exchange::outcome::ErrorType;
 use crate::history::journal::event::EventKind;
+use crate::history::query::Range;
 use crate::history::query::errors::{ErrorCount, Grade, at_least};
-use crate::history::query::lists::{List, ListFilter, ListQuery, ListedError};
-use crate::history::query::{Filter, PageQuery, Range};
+use crate::history::query::lists::{List, ListFilter, ListQuery, ListedError, MAX_LIST};
 use crate::history::timestamp::Timestamp;
 use crate::history::{Reading, StoreError};
 
 /// Most errors of an answer.
 const MOST: usize = 1_000;
-
-/// Backends with a model for which a later success is looked for.
-const MAX_PAIRS: usize = 20;
 
 /// Most kinds of errors of an answer.
 const MAX_TYPES: usize = 10;
@@ -108,7 +108,8 @@ struct Failure {
     component: String,
     message: String,
     details: Details,
-    /// `auto_resolved` where the backend has completed an exchange with that model since, else `investigating`.
+    /// `manual_intervention` where somebody has acknowledged an alert about it since; else `auto_resolved` where the backend has
+    /// completed an exchange since, with that model if it has one, or an event says that it is over; else `investigating`.
     resolution_status: &'static str,
 }
 
@@ -127,10 +128,11 @@ struct Details {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ErrorSummary)]
 struct Summary {
+    /// Whichever are listed.
     last_24_hours: Maybe<Grades>,
     /// Of the last 24 hours, the most frequent first.
     top_error_types: Maybe<Vec<Type>>,
-    /// Of the errors that are listed.
+    /// Of the same errors as `last_24_hours`, at most of the newest 10,000, whichever are listed.
     resolution_stats: Maybe<Resolution>,
 }
 
@@ -153,8 +155,11 @@ struct Type {
 
 #[derive(Serialize, ToSchema)]
 struct Resolution {
+    /// What failed has worked since.
     auto_resolved: u64,
+    /// Somebody has acknowledged an alert about them.
     manual_intervention: u64,
+    /// Neither.
     investigating: u64,
 }
 
@@ -187,7 +192,7 @@ pub(crate) async fn errors(
         error_summary: Summary {
             last_24_hours: found.as_ref().map(|found| grades(&found.day)),
             top_error_types: found.as_ref().map(|found| types(&found.day)),
-            resolution_stats: found.as_ref().map(|found| resolution(&found.listed)),
+            resolution_stats: found.as_ref().map(|found| resolution(&found.courses)),
         },
         total_count: found.as_ref().map(|found| found.total),
         recent_errors: found.map(|found| found.listed.into_iter().map(failure).collect()),
@@ -196,46 +201,24 @@ pub(crate) async fn errors(
     Ok(Listing::of(body, LIST, query.format))
 }
 
-/// Errors with whether each has resolved by itself, how many fit, and those of a day.
+/// Errors with what became of each, how many fit, and those of a day.
 struct Examined {
-    listed: Vec<(ListedError, bool)>,
+    listed: Vec<(ListedError, Course)>,
     total: u64,
     day: Vec<ErrorCount>,
+    /// What became of the newest of the day, whatever was asked for.
+    courses: Vec<Course>,
 }
 
 fn examine(reading: &Reading, ask: &ListQuery, day: Range) -> Result<Examined, StoreError> {
     let List { entries: listed, total } = reading.errors(ask)?;
-    // The newest come first, so what stays is when the oldest listed error of each pair was.
-    let oldest: HashMap<_, i64> =
-        listed.iter().map(|error| ((error.backend.clone(), error.resource.clone()), error.at)).collect();
-    let mut successes: HashMap<_, Option<i64>> = HashMap::new();
-    let mut examined = Vec::new();
-    for error in listed {
-        let pair = (error.backend.clone(), error.resource.clone());
-        if !successes.contains_key(&pair) && successes.len() < MAX_PAIRS {
-            let range = Range { from: oldest[&pair], to: ask.range.to };
-            // What is not found in time is not known to have worked since.
-            successes.insert(pair.clone(), last_success(reading, &error, range).unwrap_or(None));
-        }
-        let later = successes.get(&pair).copied().flatten();
-        examined.push((error.clone(), later.is_some_and(|at| at > error.at)));
-    }
-    Ok(Examined { listed: examined, total, day: reading.error_counts(day)? })
-}
-
-/// When the backend last completed an exchange with the model of an error, in this range.
-fn last_success(reading: &Reading, error: &ListedError, range: Range) -> Result<Option<i64>, StoreError> {
-    if error.backend.is_none() || error.resource.is_none() {
-        return Ok(None);
-    }
-    let filter = Filter {
-        backend: error.backend.clone(),
-        model: error.resource.clone(),
-        outcome: Some(Outcome::Completed),
-        ..Filter::default()
-    };
-    let newest = reading.newest(&PageQuery { range, filter, offset: 0, limit: 1 })?;
-    Ok(newest.exchanges.first().map(|exchange| exchange.id.millis()))
+    let of_day = ListQuery { range: day, filter: ListFilter::default(), offset: 0, limit: MAX_LIST };
+    let of_day = reading.errors(&of_day)?.entries;
+    let since = Since::look(reading, &[&of_day, &listed], ask.range.to)?;
+    let courses = of_day.iter().map(|error| since.course(error)).collect();
+    let with_course = |error: ListedError| (since.course(&error), error);
+    let listed = listed.into_iter().map(with_course).map(|(course, error)| (error, course)).collect();
+    Ok(Examined { listed, total, day: reading.error_counts(day)?, courses })
 }
 
 fn grades(day: &[ErrorCount]) -> Grades {
@@ -258,12 +241,16 @@ fn types(day: &[ErrorCount]) -> Vec<Type> {
     types
 }
 
-fn resolution(listed: &[(ListedError, bool)]) -> Resolution {
-    let resolved = listed.iter().filter(|(_, is_resolved)| *is_resolved).count() as u64;
-    Resolution { auto_resolved: resolved, manual_intervention: 0, investigating: listed.len() as u64 - resolved }
+fn resolution(courses: &[Course]) -> Resolution {
+    let count = |course: Course| courses.iter().filter(|it| **it == course).count() as u64;
+    Resolution {
+        auto_resolved: count(Course::AutoResolved),
+        manual_intervention: count(Course::Acknowledged),
+        investigating: count(Course::Open),
+    }
 }
 
-fn failure((error, is_resolved): (ListedError, bool)) -> Failure {
+fn failure((error, course): (ListedError, Course)) -> Failure {
     let trace = error.trace.map(|trace| trace.to_string());
     let of_event = if error.trace.is_some() { Reason::NotReported } else { Reason::NotApplicable };
     Failure {
@@ -282,7 +269,7 @@ fn failure((error, is_resolved): (ListedError, bool)) -> Failure {
             available_memory_mb: Maybe::Unknown(Reason::NotReported),
             stack_trace: Maybe::Unknown(Reason::NotApplicable),
         },
-        resolution_status: if is_resolved { "auto_resolved" } else { "investigating" },
+        resolution_status: course.as_str(),
     }
 }
 

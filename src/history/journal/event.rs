@@ -8,7 +8,7 @@ use super::kind::{JournalKind, Severity};
 macro_rules! events {
     ($($(#[$doc:meta])* $variant:ident = $word:literal $severity:ident $component:literal,)+) => {
         /// The kinds of events: each with its word, its severity and the room that it comes from.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum EventKind {
             $($(#[$doc])* $variant,)+
         }
@@ -75,6 +75,31 @@ events! {
     HistoryResumed = "history_resumed" Info "history",
     /// A file of the history was damaged and put aside.
     HistoryDamaged = "history_damaged" Error "history",
+}
+
+impl EventKind {
+    /// The event that says that what this one says is over; `None` where none does.
+    #[must_use]
+    pub const fn ended_by(self) -> Option<Self> {
+        match self {
+            Self::BackendDown => Some(Self::BackendUp),
+            Self::HistoryPaused => Some(Self::HistoryResumed),
+            Self::CollectorFailing => Some(Self::CollectorRecovered),
+            Self::ReloadFailed => Some(Self::Reloaded),
+            Self::Started
+            | Self::Draining
+            | Self::Drained
+            | Self::Reloaded
+            | Self::BackendUp
+            | Self::ModelLoaded
+            | Self::ModelEvicted
+            | Self::CollectorRecovered
+            | Self::CertificateExpiring
+            | Self::CertificateExpired
+            | Self::HistoryResumed
+            | Self::HistoryDamaged => None,
+        }
+    }
 }
 
 /// An event.

@@ -43,6 +43,52 @@ fn an_error_is_over_once_the_model_has_worked_again() {
 }
 
 #[test]
+fn what_became_of_errors_is_that_of_a_day_whatever_is_listed() {
+    let ollama = Ollama::listing(&["llama3:latest"]);
+    let program = program(&ollama, 1);
+    program.wait_for_history();
+    ollama.answer("POST /api/chat", "500 Internal Server Error", &[r#"{"error":"no"}"#]);
+    (0..2).for_each(|_| chat(&program, "llama3"));
+    wait_for(&program, 2);
+    ollama.fall_silent(true);
+    let listed = |kind: &str| {
+        let errors = get(&program, "/dashboard/errors");
+        let of_kind = |error: &&Value| error["type"] == kind;
+        errors["recent_errors"].as_array().and_then(|all| all.iter().find(of_kind).cloned()).ok_or(errors.to_string())
+    };
+    look_until(|| listed("backend_down"));
+    ollama.fall_silent(false);
+    // That the backend answers again is enough: nobody has asked it for anything since.
+    look_until(|| match listed("backend_down")? {
+        down if down["resolution_status"] == "auto_resolved" => Ok(()),
+        down => Err(down.to_string()),
+    });
+    let stats = |query: &str| {
+        let answer = get(&program, &format!("/dashboard/errors?{query}"));
+        let summary = &answer["error_summary"];
+        (summary["resolution_stats"].clone(), summary["last_24_hours"]["total_errors"].clone())
+    };
+    let all = json!({ "auto_resolved": 1, "manual_intervention": 0, "investigating": 2 });
+    for query in ["limit=50", "limit=1", "type=http_5xx", "backend=other", "since=1s"] {
+        assert_eq!(stats(query), (all.clone(), json!(3)), "{query}");
+    }
+
+    // Somebody sees an alert of this backend.
+    let main = inferometer::history::Directory::within(program.state()).main();
+    let main = rusqlite::Connection::open(main).expect("a file");
+    main.busy_timeout(std::time::Duration::from_secs(10)).expect("a limit");
+    main.execute(
+        "INSERT INTO alerts (id, rule, state, severity, category, labels, started, fired, acked_by, acked_at, summary, description) \
+         SELECT 'id', 'InferometerErrorRate', 'firing', 'warning', 'backend', '{\"backend\":\"test\"}', at, at, 'anna', at, '', '' \
+         FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS at)",
+        (),
+    )
+    .expect("it can be written");
+    assert_eq!(stats("limit=1").0, json!({ "auto_resolved": 0, "manual_intervention": 3, "investigating": 0 }));
+    assert_eq!(listed("http_5xx").expect("it is listed")["resolution_status"], "manual_intervention");
+}
+
+#[test]
 fn kinds_are_counted_and_each_leads_to_its_exchanges() {
     let ollama = Ollama::listing(&["llama3:latest", "qwen3:latest"]);
     let program = program(&ollama, 2);

@@ -110,6 +110,9 @@ function Log() {
   );
 }
 
+/** What became of an error. */
+const SINCE: Record<string, string> = { auto_resolved: "has worked again", manual_intervention: "acknowledged" };
+
 function Errors() {
   const { own, range, filters } = route.value;
   const query = { severity: own["level"], model: filters.model, backend: filters.backend, since: since(range, clock()) };
@@ -123,7 +126,7 @@ function Errors() {
     { name: "message", class: "message", cell: (one) => one.message },
     { name: "model", class: "name", cell: (one) => <Value of={one.details.model} why="It has to do with no model." /> },
     { name: "backend", cell: (one) => <Value of={one.details.backend} why="No backend was asked." /> },
-    { name: "since then", cell: (one) => one.resolution_status === "auto_resolved" ? "has worked again" : "no success yet" },
+    { name: "since then", cell: (one) => SINCE[one.resolution_status] ?? "no success yet" },
     { name: "trace", cell: (one) => (one.details.trace ? <a href={link("trace", one.details.trace)}>{one.details.trace.slice(0, 8)}…</a> : "") },
   ];
   return (
