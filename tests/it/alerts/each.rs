@@ -334,6 +334,11 @@ fn too_many_models() -> Vec<Page> {
     ollama.answer("POST /api/chat", "200 OK", &[PART, DONE]);
     let program = before(&ollama, &["--max-models", "1"]);
     let other = "model=\"other\"";
+    // The first that is listed has the only label.
+    look_until(|| match program.fetch("/metrics") {
+        page if page.contains("requests_ended_total{backend=\"test\",model=\"a\"}") => Ok(()),
+        page => Err(page),
+    });
     look_until(|| {
         chat(&program);
         if program.metric("requests_total", &[other]) >= 1.0 { Ok(()) } else { Err(program.fetch("/metrics")) }
