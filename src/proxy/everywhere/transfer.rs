@@ -91,15 +91,16 @@ async fn pull(backend: &Addressed, client: &mut Client, sent: &mut Sent) -> io::
         };
         let is_over = piece.is_none();
         rest.extend_from_slice(&piece.unwrap_or_default());
-        let mut progress = Vec::new();
-        while let Some(end) =
-            memchr(b'\n', &rest).map(|at| at + 1).or((is_over && !rest.is_empty()).then_some(rest.len()))
+        let (mut progress, mut failure) = (Vec::new(), None);
+        while failure.is_none()
+            && let Some(end) =
+                memchr(b'\n', &rest).map(|at| at + 1).or((is_over && !rest.is_empty()).then_some(rest.len()))
         {
             let line: Vec<u8> = rest.drain(..end).collect();
             match parse(&line) {
                 Line::Progress => progress.extend_from_slice(&line),
                 Line::Success => success = Some(line),
-                Line::Error(why) => return Ok(Course::Failed(500, why)),
+                Line::Error(why) => failure = Some(why),
             }
         }
         if !progress.is_empty() {
@@ -107,6 +108,10 @@ async fn pull(backend: &Addressed, client: &mut Client, sent: &mut Sent) -> io::
                 client.begin(&content_type).await?;
             }
             client.send(&progress).await?;
+        }
+        // What came before it, in the same piece, has been passed on.
+        if let Some(why) = failure {
+            return Ok(Course::Failed(500, why));
         }
         if is_over {
             return Ok(match success {

@@ -123,7 +123,9 @@ fn a_pull_that_fails_somewhere_says_where_and_goes_on_elsewhere() {
         if request.contains("\"stream\":false") {
             whole(connection, "500 Internal Server Error", "application/json", r#"{"error":"no space left"}"#);
         } else {
-            progress(connection, &(lines("failing") + "{\"error\":\"no space left\"}\n"));
+            // The error comes in one piece with what was before it.
+            let text = lines("failing") + "{\"error\":\"no space left\"}\n";
+            whole(connection, "200 OK", "application/x-ndjson", &text);
         }
     });
     let (other, to_other) = pulling("other");
