@@ -108,7 +108,7 @@ pub(super) fn start(
             };
             let changes = course.step(&findings);
             let changes = board.publish(findings, changes);
-            // First, since an alert that the history has counts as told, or as waiting to be told, in the next run.
+            // Queued before it is written to the history: the next run sends nothing for an alert that it finds there.
             if let Some(webhook) = webhook.as_ref().filter(|_| !changes.is_empty()) {
                 webhook.tell(&changes, &instance).await;
             }

@@ -40,8 +40,8 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    /// Begins to deliver, until `stop` is true, what an earlier run of this instance has left first; `None` where no
-    /// webhook is configured: then nothing waits for a later one either.
+    /// Starts to deliver until `stop` is true, first what an earlier run of this instance could not. `None` without a
+    /// configured webhook; what an earlier run left is then removed.
     pub(super) fn start(
         config: &Config,
         (material, components): (&Material, &Components),
@@ -50,7 +50,7 @@ impl Webhook {
     ) -> Option<Self> {
         let outbox = history::directory(config).map(|directory| Outbox::new(directory, instance));
         let Some(remote) = material.webhook.clone() else {
-            // A later webhook is not told of what is long over.
+            // A webhook that is configured later must not get notifications of alerts that ended long ago.
             if let Some(Err(error)) = outbox.map(|outbox| outbox.keep::<&str>(&[])) {
                 tracing::warn!(%error, "notifications of alerts that were never accepted cannot be removed");
             }
@@ -86,7 +86,7 @@ struct Queue {
 }
 
 impl Queue {
-    /// With what an earlier run has left.
+    /// A queue that begins with the notifications that an earlier run could not deliver.
     fn of(outbox: Option<Outbox>) -> Self {
         let left = outbox.as_ref().map(Outbox::read).unwrap_or_else(|| Ok(Vec::new()));
         let left = left.unwrap_or_else(|error| {
@@ -126,10 +126,10 @@ impl Queue {
         self.save().await;
     }
 
-    /// Brings the file to what waits now. Where that fails, the queue in memory goes on.
+    /// Writes the queue to the file. Where that fails, the queue goes on in memory.
     async fn save(self: &Arc<Self>) {
         let queue = self.clone();
-        // It writes to a disk. An end by a panic has been said by the panic.
+        // It blocks on the disk. A panic in it is in the log already.
         let _ended = tokio::task::spawn_blocking(move || queue.write()).await;
     }
 

@@ -126,7 +126,7 @@ impl Survey {
         let known = if fresh { Runtime::Unknown } else { before.runtime };
         let is_quiet = self.idle_time() >= self.monitor.pace.quiet_after;
         let found = recognise(&self.monitor, known, is_quiet).await;
-        // One that has just died is still taken for up.
+        // Its status may still be `up` although it died after the last probe.
         let lists_none = found.is_none() && answers(&self.monitor).await.is_ok();
         if self.lists_models && lists_none {
             let (backend, address) = (&*self.monitor.backend.name, &self.monitor.backend.address);

@@ -39,7 +39,7 @@ pub(super) struct Condition {
     ejections: [AtomicU64; 2],
     /// When anything was last heard of it, as microseconds since the anchor: a part of an answer, or an answer to a probe.
     heard: AtomicU64,
-    /// Failed probes that said nothing, as the backend was at work.
+    /// Failed probes that were ignored because the backend was working.
     ignored_probes: AtomicU64,
 }
 
@@ -141,7 +141,7 @@ impl Condition {
         }
     }
 
-    /// A part of an answer has come. Written once a second, as it is called for each part.
+    /// A part of an answer has arrived. Stores the time at most once a second, as this is called for each part.
     pub(super) fn heard(&self, now: Instant) {
         let micros = u64::try_from(now.saturating_duration_since(self.anchor).as_micros()).unwrap_or(u64::MAX);
         if micros > self.heard.load(Ordering::Relaxed).saturating_add(1_000_000) {
@@ -246,7 +246,7 @@ mod tests {
         let condition = Condition::new(start);
         for seconds in 0..600 {
             let now = start + Duration::from_secs(seconds);
-            // Every five seconds, and each second one takes two.
+            // Probes begin every five seconds; every second one takes two seconds to fail.
             if matches!(seconds % 10, 0 | 7) {
                 condition.probed(false, now);
             }

@@ -1,7 +1,7 @@
 //! Whether a backend works, from what becomes of exchanges on it. Pure.
 //!
-//! A backend that accepts no connection is down at once, and until its probes are answered. One that accepts but fails is taken out after several failures
-//! in a row, or where half of its latest exchanges fail. Once its time is over one exchange tries it: if that succeeds
+//! A backend that accepts no connection is down at once, until a probe is answered. One that accepts connections but fails
+//! is taken out after several failures in a row, or where half of its latest exchanges fail. Once its time is over one exchange tries it: if that succeeds
 //! the backend is up again, with a share of the traffic that grows; if not it stays out for longer.
 //!
 //! A backend that is busy works: a refusal for that reason is load and no failure, and the caller must not report it.
@@ -23,7 +23,7 @@ const EJECTION: Duration = Duration::from_secs(30);
 const MAX_EJECTIONS: u32 = 10;
 /// How long a backend is down after the first refused connection; it doubles with each.
 const DOWN: Duration = Duration::from_secs(1);
-/// How long a failed probe is believed: until the next one has ended.
+/// How long the result of a failed probe holds: long enough for the next probe to end.
 const BELIEVED: Duration = PROBE_EVERY.saturating_mul(2);
 /// The longest that it is down before another try.
 const MAX_DOWN: Duration = Duration::from_secs(60);
@@ -195,8 +195,8 @@ impl Health {
         self.unreachable = 0;
     }
 
-    /// An exchange ended that says only that the backend is reached: no model worked, or the request was refused. It takes
-    /// nothing back of what failed, and brings back a backend that accepted no connection, not one whose answers failed.
+    /// An exchange was answered without a model having worked for it, or with a refusal. This shows that the backend accepts
+    /// connections: a trial of one that was down succeeds. It clears no failures of answers, and does not end an ejection.
     pub fn reached(&mut self, is_trial: bool, now: Instant) {
         match self.state {
             State::Tried(Standing::Down) if is_trial && self.ejections == 0 => self.come_back(now),
@@ -238,8 +238,8 @@ impl Health {
         true
     }
 
-    /// A probe of the backend was answered: it is no longer down. It does not bring back one that accepts and fails, as a
-    /// server that is stuck still answers its probes; one that was down after that is tried first.
+    /// A probe was answered: the backend is no longer down. An ejection goes on, as a server that is stuck still answers
+    /// probes; a backend that was ejected before it was down must first pass a trial.
     pub fn answered_probe(&mut self, now: Instant) {
         match &mut self.state {
             State::Out { standing: Standing::Down, until } if self.ejections > 0 => *until = now.min(*until),
@@ -249,8 +249,8 @@ impl Health {
         }
     }
 
-    /// A probe of the backend was not answered: it is down until one is, or nothing is heard of its probes. Returns whether
-    /// the backend was taken out by it. The time that a backend is out for its failures is left to end first.
+    /// A probe failed: the backend is down until one is answered, or until the next probe is overdue. An ejection that is
+    /// still running ends first. Returns whether the backend was up before.
     pub fn failed_probe(&mut self, now: Instant) -> bool {
         let (was_up, until) = match self.state {
             State::Out { standing: Standing::Ejected, until } if until > now => return false,

@@ -26,7 +26,7 @@ pub struct Lease {
 pub enum LeaseEnd {
     /// A model worked on it.
     Succeeded,
-    /// It was reached. Whether models work on it is not told: none did, or the request was refused.
+    /// It answered, but this says nothing about whether it can run models: the request ran none, or was refused.
     Answered,
     /// It was reached, and has too much to do: it asks to stay away for this long, if it says so.
     Busy(Option<Duration>),

@@ -157,7 +157,7 @@ impl Member {
         self.condition.ejections(failure)
     }
 
-    /// Failed probes that said nothing, as it was at work.
+    /// Failed probes that were ignored because the backend was working.
     #[must_use]
     pub fn ignored_probes(&self) -> u64 {
         self.condition.ignored_probes()

@@ -18,7 +18,7 @@ impl Fleet {
         self.relist();
         let admitting = || self.home_first().filter(|member| member.share.admits(ask.model));
         let holders = self.knowledge.catalogue.holders(ask.dialect, ask.model);
-        // These drain. Another one may have it too only while it has listed nothing.
+        // Every backend that lists it drains. Only one that has not listed its models yet may have it as well.
         let is_held = admitting().any(|member| holders.has(&member.backend.name));
         let may_serve = |member: &Member| !member.share.drains && (!is_held || holders.may_have(&member.backend.name));
         let serving = || admitting().filter(|member| may_serve(member));

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use super::store::directory::Directory;
 use super::store::error::StoreError;
 
-/// The file of what waits. There is none while nothing waits.
+/// The file of the texts that are not delivered yet. It does not exist while there are none.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     directory: Directory,

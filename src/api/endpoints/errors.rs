@@ -128,11 +128,11 @@ struct Details {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ErrorSummary)]
 struct Summary {
-    /// Whichever are listed.
+    /// Independent of `limit` and filters.
     last_24_hours: Maybe<Grades>,
     /// Of the last 24 hours, the most frequent first.
     top_error_types: Maybe<Vec<Type>>,
-    /// Of the same errors as `last_24_hours`, at most of the newest 10,000, whichever are listed.
+    /// Of the errors of `last_24_hours`, the newest 10,000 of them at most. Independent of `limit` and filters.
     resolution_stats: Maybe<Resolution>,
 }
 

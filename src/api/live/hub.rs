@@ -57,7 +57,7 @@ impl Hub {
     pub(super) fn figure(&self, topic: Topic) -> Option<watch::Receiver<Option<Push>>> {
         let (index, (_, sender)) = self.0.figures.iter().enumerate().find(|(_, (known, _))| *known == topic)?;
         let mut receiver = sender.subscribe();
-        // What was read when somebody listened before, however long ago, is not sent once more.
+        // A state that was read for an earlier listener may be old: it is sent only while it is fresh.
         let read = self.0.read.read().unwrap_or_else(PoisonError::into_inner)[index];
         if read.is_some_and(|at| at.elapsed() < topic.period() + TURN) {
             receiver.mark_changed();

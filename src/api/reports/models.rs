@@ -313,7 +313,7 @@ fn summary(parts: &Parts, models: &[Model]) -> ModelSummary {
     let if_listed = |count: usize| listed.as_ref().map(|_| count);
     let status = |word: &str| models.iter().filter(|model| model.status == word).count();
     let kind = |word: &str| models.iter().filter(|model| model.kind.known().is_some_and(|kind| kind == word)).count();
-    // Where of no model it is known, nobody knows how many there are.
+    // If the kind of every model is unknown, so is the number of each kind.
     let untold = models.iter().all(|model| model.kind.known().is_none()).then(|| models.first()).flatten();
     let by_kind = |word: &str| match untold.map(|model| &model.kind) {
         Some(Maybe::Unknown(why)) => Maybe::Unknown(*why),

@@ -78,7 +78,7 @@ events! {
 }
 
 impl EventKind {
-    /// The event that says that what this one says is over; `None` where none does.
+    /// The event that reports the end of what this one reports, as `backend_up` does of `backend_down`; `None` without one.
     #[must_use]
     pub const fn ended_by(self) -> Option<Self> {
         match self {

@@ -109,7 +109,7 @@ async fn pull(backend: &Addressed, client: &mut Client, sent: &mut Sent) -> io::
             }
             client.send(&progress).await?;
         }
-        // What came before it, in the same piece, has been passed on.
+        // The progress before the error, in the same piece, has been passed on above.
         if let Some(why) = failure {
             return Ok(Course::Failed(500, why));
         }

@@ -171,7 +171,7 @@ fn drop_keeping(mut program: Program, _state: &std::path::Path) {
     std::mem::forget(program.state.take());
 }
 
-/// A webhook that accepts while it is told to, and keeps the bodies of all that it accepts.
+/// A webhook that answers 503 until the flag is set, then 200, and keeps the bodies that it answered with 200.
 fn switched_webhook() -> (Backend, Arc<AtomicBool>, Bodies) {
     let (accepts, accepted) = (Arc::<AtomicBool>::default(), Bodies::default());
     let (is_on, kept) = (accepts.clone(), accepted.clone());

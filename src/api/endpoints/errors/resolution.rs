@@ -90,7 +90,7 @@ impl Since {
     /// the epoch. A list does not change what is found for the ones before it.
     pub(super) fn look(reading: &Reading, lists: &[&[ListedError]], to: i64) -> Result<Self, StoreError> {
         let all = || lists.iter().flat_map(|errors| errors.iter());
-        // Of the times of a subject the earliest stays.
+        // The time of the oldest error of each subject.
         let mut oldest: HashMap<Subject, i64> = HashMap::new();
         for error in all() {
             let at = oldest.entry(Subject::of(error)).or_insert(error.at);
@@ -102,7 +102,7 @@ impl Since {
             let (mut seen, mut looked_for) = (HashSet::new(), Vec::new());
             looked_for.extend(new.filter(|subject| seen.insert(subject.clone())).take(MAX_SUBJECTS));
             for subject in looked_for {
-                // What is not found in time is not known to have worked since.
+                // A question that runs out of time counts as no success.
                 let range = Range { from: oldest[&subject], to };
                 let last = subject.last_success(reading, range).unwrap_or(None);
                 successes.insert(subject, last);
