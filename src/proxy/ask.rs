@@ -26,6 +26,9 @@ pub(super) struct Asked {
     is_over: bool,
 }
 
+/// Bytes that a read has room for.
+const READ: usize = 16 << 10;
+
 /// Why there is no answer, or no more of it.
 #[derive(Debug)]
 pub(super) enum AskError {
@@ -61,7 +64,7 @@ impl Asked {
         let mut stream = member.dialer.dial(member.settings.connect_timeout).await.map_err(AskError::Dial)?;
         stream.write_all(request).await?;
         stream.flush().await?;
-        let (mut read, mut seen) = (Vec::new(), HeadScan::default());
+        let (mut read, mut seen) = (Vec::with_capacity(READ), HeadScan::default());
         loop {
             if stream.read_buf(&mut read).await? == 0 {
                 return Err(AskError::Broken);
@@ -91,9 +94,13 @@ impl Asked {
             if self.is_over {
                 return Ok(None);
             }
-            if self.ahead.is_empty() && self.stream.read_buf(&mut self.ahead).await? == 0 {
-                self.is_over = true;
-                return if matches!(self.framing, Framing::Close) { Ok(None) } else { Err(AskError::Broken) };
+            if self.ahead.is_empty() {
+                // Without room a vector grows by 64 bytes, and each read would bring no more.
+                self.ahead.reserve(READ);
+                if self.stream.read_buf(&mut self.ahead).await? == 0 {
+                    self.is_over = true;
+                    return if matches!(self.framing, Framing::Close) { Ok(None) } else { Err(AskError::Broken) };
+                }
             }
             let mut body = Vec::new();
             let followed = self.framing.follow(&self.ahead, &mut |part| {
