@@ -62,6 +62,8 @@ pub(super) struct Writer {
     store: Option<Store>,
     /// Rows that are summed and not yet in the files, the oldest first.
     waiting: VecDeque<Waiting>,
+    /// Memory for the rows of a turn; empty between turns.
+    batch: Vec<Waiting>,
     rollups: Rollups,
     candidates: Vec<Candidate>,
     tops: Tops,
@@ -140,6 +142,7 @@ impl Writer {
             clock,
             store: None,
             waiting: VecDeque::new(),
+            batch: Vec::new(),
             rollups: Rollups::default(),
             room: Room::Enough,
             candidates: Vec::new(),
