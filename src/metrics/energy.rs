@@ -109,7 +109,7 @@ impl EnergyAttribution {
         let model = if **model == *labels::NONE { labels::UNKNOWN.into() } else { Arc::clone(model) };
         let consumer = Consumer { model, backend: Arc::clone(backend) };
         let id = self.meter.begin(&consumer, now);
-        Some(ConsumerGuard { meter: Arc::clone(&self.meter), consumer, id, is_elsewhere: false })
+        Some(ConsumerGuard { meter: Arc::clone(&self.meter), consumer, id, is_elsewhere: false, ended: None })
     }
 }
 
@@ -120,6 +120,8 @@ pub(super) struct ConsumerGuard {
     id: ConsumerId,
     /// Another machine does the work.
     is_elsewhere: bool,
+    /// When the exchange ended; `None` where it is dropped before.
+    ended: Option<Instant>,
 }
 
 impl ConsumerGuard {
@@ -137,11 +139,16 @@ impl ConsumerGuard {
     pub(super) fn retract(mut self) {
         self.is_elsewhere = true;
     }
+
+    /// The exchange ended at this instant.
+    pub(super) fn end(mut self, now: Instant) {
+        self.ended = Some(now);
+    }
 }
 
 impl Drop for ConsumerGuard {
     fn drop(&mut self) {
-        let now = Instant::now();
+        let now = self.ended.unwrap_or_else(Instant::now);
         if self.is_elsewhere {
             self.meter.retract(self.id, now);
         } else {

@@ -258,6 +258,7 @@ impl Watch for ExchangeWatch {
         if let Some(model) = record.answered_model.as_ref().filter(|_| placed.answer_unlabelled) {
             placed.answered(subjects, start, model);
         }
+        placed.energy.take().into_iter().for_each(|consumer| consumer.end(start.at + record.duration));
         // The wall time of exemplars is read here, not derived from the start, in case the clock was set meanwhile.
         let now = SystemTime::now();
         let series = &placed.series;
