@@ -12,6 +12,7 @@
 
 mod accept;
 mod admission;
+mod alarm;
 mod answer;
 mod ask;
 mod attempt;
@@ -105,6 +106,7 @@ impl Proxy {
             held_by_decoders: decoding::HeldByDecoders::default(),
             heads: Arc::default(),
             lingering: Arc::default(),
+            alarm: alarm::Alarm::here(),
         };
         let (mut threads, mut clients, mut stops) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..count {

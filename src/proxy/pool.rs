@@ -10,6 +10,7 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::alarm::Alarm;
 use super::upstream::Upstream;
 
 /// Most idle connections kept by one thread: its share of half the client limit, within these bounds. Connections
@@ -44,6 +45,7 @@ pub(super) struct Pool {
     /// Most connections kept.
     most: usize,
     sweeping: Cell<bool>,
+    alarm: Alarm,
     after_streams: AfterStreams,
 }
 
@@ -86,7 +88,7 @@ impl AfterStreams {
 
 impl Pool {
     /// For one of `threads`, which serve `max_connections` clients together.
-    pub(super) fn new(limit: Option<Duration>, max_connections: u64, threads: NonZeroUsize) -> Rc<Self> {
+    pub(super) fn new(limit: Option<Duration>, max_connections: u64, threads: NonZeroUsize, alarm: Alarm) -> Rc<Self> {
         let part = max_connections / 2 / threads.get() as u64;
         let most = part.clamp(MIN_IDLE, MAX_IDLE) as usize;
         Rc::new(Self {
@@ -94,6 +96,7 @@ impl Pool {
             limit,
             most,
             sweeping: Cell::new(false),
+            alarm,
             after_streams: AfterStreams::default(),
         })
     }
@@ -163,7 +166,7 @@ impl Pool {
     /// Drops connections as they exceed the idle limit; ends when none is left.
     async fn sweep(self: Rc<Self>) {
         while let Some(due) = self.next_due() {
-            tokio::time::sleep_until(due.into()).await;
+            self.alarm.until(due).await;
             match self.limit {
                 Some(_) => self.drop_old(Instant::now()),
                 None => self.drop_closed(),
@@ -212,7 +215,7 @@ mod tests {
 
     /// No other close happens during the test.
     fn unswept(limit: Option<Duration>) -> Rc<Pool> {
-        let pool = Pool::new(limit, 0, NonZeroUsize::MIN);
+        let pool = Pool::new(limit, 0, NonZeroUsize::MIN, Alarm::default());
         pool.sweeping.set(true);
         pool
     }
@@ -329,7 +332,7 @@ mod tests {
 
     #[tokio::test]
     async fn connections_of_a_burst_are_kept_and_closed_in_batches() {
-        let pool = Pool::new(Some(Duration::from_secs(2)), 400, NonZeroUsize::MIN);
+        let pool = Pool::new(Some(Duration::from_secs(2)), 400, NonZeroUsize::MIN, Alarm::default());
         pool.sweeping.set(true);
         let now = Instant::now();
         let (mut backend, mut kept) = (Vec::new(), Vec::new());

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::alarm::Alarm;
 use super::pool::Pool;
 use crate::fleet::{Fleet, Member};
 
@@ -14,11 +15,12 @@ pub(super) struct Pools {
     /// The client limit and the number of threads, from which the size of a pool follows.
     max_connections: u64,
     threads: NonZeroUsize,
+    alarm: Alarm,
 }
 
 impl Pools {
-    pub(super) fn new(max_connections: u64, threads: NonZeroUsize) -> Self {
-        Self { pools: RefCell::default(), max_connections, threads }
+    pub(super) fn new(max_connections: u64, threads: NonZeroUsize, alarm: Alarm) -> Self {
+        Self { pools: RefCell::default(), max_connections, threads, alarm }
     }
 
     /// The pool of a backend. Replaced by a new one where the idle limit has changed.
@@ -36,7 +38,7 @@ impl Pools {
             }
             !goes
         });
-        let pool = Pool::new(limit, self.max_connections, self.threads);
+        let pool = Pool::new(limit, self.max_connections, self.threads, self.alarm.clone());
         pools.push((member.clone(), pool.clone()));
         pool
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use super::admission::{Admission, Life};
+use super::alarm::Alarm;
 use super::decoding::HeldByDecoders;
 use super::settings::{Settings, Shared};
 use super::slot::Slots;
@@ -78,6 +79,7 @@ pub(super) fn worker(at: SocketAddr, records: &Records) -> Rc<Worker> {
         held_by_decoders: HeldByDecoders::default(),
         heads: Arc::default(),
         lingering: Arc::default(),
+        alarm: Alarm::default(),
     };
     Worker::new(parts, watch::channel(Life::Running).1)
 }

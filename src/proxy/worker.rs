@@ -12,6 +12,7 @@ use http::StatusCode;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::admission::{Life, RoomRequests};
+use super::alarm::Alarm;
 use super::answer::{Answer, too_many};
 use super::decoding::{Decoding, HeldByDecoders};
 use super::hold::HeldBodies;
@@ -44,6 +45,7 @@ pub(super) struct WorkerParts {
     pub(super) heads: Arc<AtomicU64>,
     /// Client connections that are lingering now.
     pub(super) lingering: Arc<AtomicU64>,
+    pub(super) alarm: Alarm,
 }
 
 /// What the connections of one thread share.
@@ -106,11 +108,16 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    fn new(settings: &Settings, mut fleets: watch::Receiver<Arc<Fleet>>, held_by_decoders: HeldByDecoders) -> Self {
+    fn new(
+        settings: &Settings,
+        mut fleets: watch::Receiver<Arc<Fleet>>,
+        held_by_decoders: HeldByDecoders,
+        alarm: Alarm,
+    ) -> Self {
         let fleet = fleets.borrow_and_update().clone();
         Self {
             fleet: RefCell::new((fleet, fleets)),
-            pools: Pools::new(settings.max_connections, settings.threads),
+            pools: Pools::new(settings.max_connections, settings.threads, alarm),
             products: Products::default(),
             decoding: Decoding::new(held_by_decoders),
             scratch: RefCell::new(vec![0; READ].into()),
@@ -147,12 +154,12 @@ impl Thread {
 
 impl Worker {
     pub(super) fn new(parts: WorkerParts, life: watch::Receiver<Life>) -> Rc<Self> {
-        let WorkerParts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering } = parts;
+        let WorkerParts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering, alarm } = parts;
         let Shared { fleet, sink, tls, residency, names, held } = shared;
         let settings = settings.borrow().clone();
         let observe = Rc::new(exchange::ObservationContext { settings: settings.observe, residency, names });
         Rc::new(Self {
-            thread: Rc::new(Thread::new(&settings, fleet, held_by_decoders)),
+            thread: Rc::new(Thread::new(&settings, fleet, held_by_decoders, alarm)),
             settings,
             tls,
             observe,
