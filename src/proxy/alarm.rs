@@ -35,19 +35,39 @@ impl Alarm {
 
 #[cfg(test)]
 mod tests {
+    use std::thread::JoinHandle;
     use std::time::Duration;
 
     use tokio::runtime::Builder;
+    use tokio::sync::oneshot;
 
     use super::*;
 
     const LENGTH: Duration = Duration::from_millis(20);
 
-    /// An alarm of a runtime of its own.
-    fn elsewhere() -> (tokio::runtime::Runtime, Alarm) {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("a runtime");
-        let alarm = runtime.block_on(async { Alarm::here() });
-        (runtime, alarm)
+    /// An alarm of a runtime that runs until the returned value is dropped.
+    fn elsewhere() -> (Running, Alarm) {
+        let (end, ended) = oneshot::channel::<()>();
+        let (give, given) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+            runtime.block_on(async {
+                give.send(Alarm::here()).expect("it is waited for");
+                let _dropped = ended.await;
+            });
+        });
+        (Running(Some((end, thread))), given.recv().expect("an alarm"))
+    }
+
+    struct Running(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
+
+    impl Drop for Running {
+        fn drop(&mut self) {
+            if let Some((end, thread)) = self.0.take() {
+                drop(end);
+                thread.join().expect("it does not panic");
+            }
+        }
     }
 
     #[test]
