@@ -4,7 +4,8 @@ import { now } from "../../lib/pace.ts";
 import * as as from "../../lib/format.ts";
 import { machineOf, type Room } from "../../lib/room.ts";
 import { link } from "../../lib/route.ts";
-import type { Model, Models, Stats, Workers } from "../../lib/types.ts";
+import type { InFlight, Model, Models, Running, Stats, Workers } from "../../lib/types.ts";
+import { unloadOf } from "../../lib/unload.ts";
 import { Loaded, Panel } from "../../parts/panel.tsx";
 import { Dash } from "../../parts/value.tsx";
 import { NoModels } from "../../parts/backends.tsx";
@@ -35,6 +36,7 @@ export function Memory() {
 function Held({ answer }: { answer: Models }) {
   const workers = useTopic<Workers>("workers");
   const stats = useTopic<Stats>("stats");
+  const flight = useTopic<InFlight>("in_flight")?.exchanges ?? [];
   const loaded = answer.models.map((model, at) => ({ model, at })).filter(({ model }) => model.status === "loaded");
   if (loaded.length === 0) {
     return answer.models.length === 0
@@ -50,7 +52,7 @@ function Held({ answer }: { answer: Models }) {
           <li key={`${model.backend}/${model.name}`}>
             <span class="name" title={model.name}><a href={link("models", undefined, {}, { model: model.name })}>{model.name}</a><At backend={model.backend} /></span>
             <span class="n">{heldInAll(model) > 0 ? as.mib(heldInAll(model)) : <Dash why="Its backend does not report how much it takes." />}</span>
-            <span class="n age"><Unload model={model} why={answer.unknown?.[`/models/${at}/expires_at`]} /></span>
+            <span class="n age"><Until model={model} why={answer.unknown?.[`/models/${at}/expires_at`]} flight={flight} /></span>
             {KINDS.filter((kind) => held(model, kind) > 0).map((kind) => <Bar key={kind} kind={kind} part={held(model, kind)} room={rooms[place]?.[kind]} largest={largest} />)}
           </li>
         ))}
@@ -60,12 +62,15 @@ function Held({ answer }: { answer: Models }) {
   );
 }
 
-function Unload({ model, why }: { model: Model; why: string | undefined }) {
-  if (model.expires_at === null) {
-    return why === "not_applicable" ? <span title="It is kept until it is unloaded by hand.">kept</span> : <Dash why="Its backend does not report when it is unloaded." />;
+function Until({ model, why, flight }: { model: Model; why: string | undefined; flight: Running[] }) {
+  const unload = unloadOf(model, why, flight, now.value + clockAhead.value);
+  switch (unload) {
+    case "used": return <span title="It is used at this moment.">in use</span>;
+    case "over": return <span title="Its time without a request is over: its backend unloads it.">unloading</span>;
+    case "kept": return <span title="It is kept until it is unloaded by hand.">kept</span>;
+    case "unknown": return <Dash why="Its backend does not report when it is unloaded." />;
+    default: return <span title="It is unloaded after so long without a request.">{as.span(unload)}</span>;
   }
-  const left = (Date.parse(model.expires_at) - clockAhead.value - now.value) / 1000;
-  return left < 1 ? <span title="It is used at this moment.">in use</span> : <span title="It is unloaded after so long without a request.">{as.span(left)}</span>;
 }
 
 /** A share of the machine's memory; where that is not known, of the largest model's. */
