@@ -72,6 +72,7 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
             Builder::new(streams.clone())
                 .auto_date_header(false)
                 .max_concurrent_streams(STREAMS)
+                .max_pending_accept_reset_streams(STREAMS as usize)
                 .max_header_list_size(MAX_HEAD as u32)
                 .max_send_buf_size(SEND_BUFFER)
                 .initial_stream_window_size(STREAM_WINDOW)
@@ -79,6 +80,7 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
                 .serve_connection(TokioIo::new(socket.clone()), service)
         );
         poll_fn(|cx| {
+            socket.begin_turn();
             if reasons.begin_drain(&worker) {
                 connection.as_mut().graceful_shutdown();
             }

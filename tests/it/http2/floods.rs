@@ -184,3 +184,51 @@ fn requests_and_their_answers_never_count_as_a_flood() {
     }
     assert!(rig.no_more_refusals() && reason.try_recv().is_err());
 }
+
+/// As [`HEAD`], for `/index.html`.
+const ANOTHER_HEAD: &[u8] = b"\x83\x86\x85\x01\x09localhost";
+
+/// A stream begins, others are opened and reset in one write, and the stream ends.
+fn reset_at_once(what: &str, streams: u32, frames: &[u8]) {
+    let (step, steps) = mpsc::channel::<()>();
+    let steps = std::sync::Mutex::new(steps);
+    let backend = Backend::start(move |connection| match connection.head() {
+        Some(head) if head.starts_with(b"POST / ") => {
+            connection.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            steps.lock().expect("one script").recv_timeout(PATIENCE).expect("a step");
+            connection.write(b"1\r\nb\r\n0\r\n\r\n");
+        }
+        _ => drop(connection.closed()),
+    });
+    let rig = Rig::before(backend.address);
+    let mut raw = Raw::connect(rig.address);
+    let mut stream = raw.stream.try_clone().expect("a descriptor");
+    raw.send([GREETING, &frame(HEADERS, 0x5, 1, HEAD)].concat());
+    while next_frame(&mut stream).expect("it goes on").0 != HEADERS {}
+    raw.send(frames);
+    for _ in 0..streams {
+        assert_eq!(rig.record().outcome.as_str(), "client_cancelled", "{what}");
+    }
+    step.send(()).expect("the backend waits");
+    loop {
+        let (kind, payload) = next_frame(&mut stream).unwrap_or_else(|| panic!("{what}: it is cut"));
+        assert_ne!(kind, GOAWAY, "{what}");
+        if (kind, &payload[..]) == (DATA, b"b") {
+            break;
+        }
+    }
+    assert_eq!(rig.record().outcome.as_str(), "completed", "{what}");
+    assert!(rig.no_more_refusals() && rig.no_more_records(), "{what}");
+}
+
+#[test]
+fn many_streams_that_are_reset_at_once_are_counted_and_harm_no_other() {
+    let opened = |stream: u32| frame(HEADERS, 0x5, 2 * stream + 1, ANOTHER_HEAD);
+    let reset = |stream: u32| frame(RST_STREAM, 0, 2 * stream + 1, &8_u32.to_be_bytes());
+    for streams in [21, 99] {
+        let first_all_heads: Vec<u8> = (1..=streams).flat_map(opened).chain((1..=streams).flat_map(reset)).collect();
+        reset_at_once(&format!("{streams} heads, then their resets"), streams, &first_all_heads);
+    }
+    let in_turn: Vec<u8> = (1..=500).flat_map(|stream| [opened(stream), reset(stream)].concat()).collect();
+    reset_at_once("500 in turn", 500, &in_turn);
+}
