@@ -178,17 +178,15 @@ pub fn follow(stream: &[u8], piece: usize) -> (usize, bool) {
 
 /// Judges an incomplete head, so that an invalid one is refused without waiting for its end.
 fn judge_early(head: &[u8], seen: &mut HeadScan) -> Verdict<'static> {
-    // A head whose lines end in bare line feeds would never end.
+    // A head with a bare line feed is invalid, and where its sender takes it for a line's end, its end never comes.
     let from = seen.bytes.saturating_sub(seen.blank);
-    if !seen.first_line
-        && let Some(at) = memchr::memchr(b'\n', &head[from..]).map(|at| from + at)
-    {
+    step(head.len() - from);
+    for at in memchr::memchr_iter(b'\n', &head[from..]).map(|at| from + at) {
         if at == 0 || head[at - 1] != b'\r' {
-            return refuse(Malformed::RequestLine, head);
+            return refuse(if seen.first_line { Malformed::Header } else { Malformed::RequestLine }, head);
         }
         seen.first_line = true;
     }
-    step(head.len() - from);
     // Another protocol, such as TLS, shows in the first byte.
     match head.first() {
         Some(first) if !is_token(*first) && *first != b'\r' => refuse(Malformed::RequestLine, head),

@@ -99,6 +99,28 @@ fn malformed_fields_are_refused() {
     refused(&format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "b".repeat(MAX_HEAD)), Malformed::TooLarge);
 }
 
+/// Such a head seems to end, and the end that is waited for never comes.
+#[test]
+fn a_bare_line_feed_in_a_head_is_refused_at_once() {
+    let line = "GET /v1/messages HTTP/1.1\r\n";
+    for fields in ["\n", "Host: a\n", "Host: a\n\r\n", "Host: a\r\n\n", "Host: a\n\n", "Host: a\nB: c\r\n"] {
+        let head = format!("{line}{fields}");
+        let first = line.len() + fields.replace("\r\n", "--").find('\n').expect("a line feed") + 1;
+        let mut seen = HeadScan::default();
+        for end in 1..=first {
+            match parse_head(&head.as_bytes()[..end], &mut seen) {
+                Verdict::Refuse(refusal) => {
+                    assert_eq!((refusal.why, refusal.shape, end), (Malformed::Header, ErrorShape::Anthropic, first));
+                }
+                Verdict::More => assert!(end < first, "{head:?} is waited for"),
+                other => panic!("{head:?} gave {other:?}"),
+            }
+        }
+        refused(&head, Malformed::Header);
+    }
+    refused("\r\n\nGET / HTTP/1.1\r\n", Malformed::RequestLine);
+}
+
 #[test]
 fn a_host_must_be_one_and_valid() {
     refused("GET / HTTP/1.1\r\n\r\n", Malformed::Host);
