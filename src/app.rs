@@ -114,7 +114,7 @@ async fn serve(
         stopped.clone(),
     );
     let dashboard_address = dashboard.as_ref().and_then(|listener| listener.local_addr().ok());
-    let listeners = std::iter::once(admin).chain(dashboard);
+    let listeners = admin::Listeners { all: std::iter::once(admin).chain(dashboard).collect(), descriptors };
     let mut admin = admin::serve(listeners, clients_address, &components, api, &material, process.clone(), stopped)
         .map_err(AppError::System)?;
     drop(observing);

@@ -49,10 +49,10 @@ const SEND_BUFFER: usize = 128 * 1024;
 pub async fn serve(listener: TcpListener, parts: Parts, mut shutdown: watch::Receiver<bool>) {
     // Without an address of its own the listener is treated as loopback, the stricter kind.
     let own = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
+    let mut slots = ConnectionSlots::new(parts.max_connections);
     let scrapes = Scrapes::new(parts.metrics.clone());
     let site = Arc::new(Site { parts, own, scrapes });
     let mut connections = JoinSet::new();
-    let mut slots = ConnectionSlots::default();
     let on_stop = shutdown.clone();
     loop {
         let has_room = slots.has_room();

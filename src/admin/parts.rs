@@ -25,6 +25,8 @@ pub struct Parts {
     pub revision: Option<&'static str>,
     /// When the program started.
     pub started: Instant,
+    /// Most connections to one listener; no more than 256 are open in any case.
+    pub max_connections: usize,
     /// The address that clients are served on.
     pub clients: SocketAddr,
     /// Whether that address speaks TLS.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
-/// Connections at once: far more than scrapers, probes and people need, so that a burst of them finds room.
+/// Most connections at once: far more than scrapers, probes and people need, so that a burst of them finds room.
 pub(super) const MAX_CONNECTIONS: usize = 256;
 
 /// A new connection cannot be evicted for this long, in which it should send its request.
@@ -152,43 +152,50 @@ impl Drop for AnswerGuard {
     }
 }
 
-/// The open connections, at most [`MAX_CONNECTIONS`] unless [`ConnectionSlots::has_room`] is ignored.
-#[derive(Default)]
-pub(super) struct ConnectionSlots(Vec<(Activity, AbortHandle)>);
+/// The open connections, bounded unless [`ConnectionSlots::has_room`] is ignored.
+pub(super) struct ConnectionSlots {
+    open: Vec<(Activity, AbortHandle)>,
+    most: usize,
+}
 
 impl ConnectionSlots {
+    /// For this many connections, and for [`MAX_CONNECTIONS`] at most.
+    pub(super) fn new(most: usize) -> Self {
+        Self { open: Vec::new(), most: most.min(MAX_CONNECTIONS) }
+    }
+
     /// Whether a slot is free or can be freed by evicting.
     pub(super) fn has_room(&self) -> bool {
-        self.0.len() < MAX_CONNECTIONS || self.next_to_evict().is_some()
+        self.open.len() < self.most || self.next_to_evict().is_some()
     }
 
     /// Evicts a connection where no slot is free.
     pub(super) fn insert(&mut self, activity: Activity, task: AbortHandle) {
-        if self.0.len() >= MAX_CONNECTIONS
+        if self.open.len() >= self.most
             && let Some(at) = self.next_to_evict()
         {
-            self.0.swap_remove(at).1.abort();
+            self.open.swap_remove(at).1.abort();
         }
-        self.0.push((activity, task));
+        self.open.push((activity, task));
     }
 
     fn next_to_evict(&self) -> Option<usize> {
         let now = Instant::now();
-        let connections = self.0.iter().enumerate();
+        let connections = self.open.iter().enumerate();
         connections.filter_map(|(at, (activity, _))| Some((activity.eviction_order(now)?, at))).min().map(|(_, at)| at)
     }
 
     /// Closes every connection that holds the oldest exposition.
     pub(super) fn close_oldest_exposition(&mut self) {
-        let oldest = self.0.iter().filter_map(|(activity, _)| activity.exposition()).min();
-        for (_, task) in self.0.iter().filter(|(activity, _)| oldest.is_some() && activity.exposition() == oldest) {
+        let oldest = self.open.iter().filter_map(|(activity, _)| activity.exposition()).min();
+        for (_, task) in self.open.iter().filter(|(activity, _)| oldest.is_some() && activity.exposition() == oldest) {
             task.abort();
         }
     }
 
     /// Frees the slots of connections that have ended.
     pub(super) fn remove_finished(&mut self) {
-        self.0.retain(|(_, task)| !task.is_finished());
+        self.open.retain(|(_, task)| !task.is_finished());
     }
 }
 
@@ -236,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_whose_answer_is_being_made_is_not_evicted() {
-        let mut slots = ConnectionSlots::default();
+        let mut slots = ConnectionSlots::new(usize::MAX);
         let activities: Vec<Activity> = (0..MAX_CONNECTIONS).map(|_| Activity::accepted(HERE)).collect();
         let tasks: Vec<_> = activities.iter().map(|_| pending()).collect();
         for (activity, task) in activities.iter().zip(&tasks) {
@@ -261,7 +268,7 @@ mod tests {
 
     #[tokio::test]
     async fn closing_the_oldest_exposition_closes_every_connection_that_holds_it() {
-        let mut slots = ConnectionSlots::default();
+        let mut slots = ConnectionSlots::new(usize::MAX);
         let held: Vec<_> =
             [Some(7), Some(5), None, Some(5)].map(|number| (Activity::accepted(HERE), number, pending())).into();
         let guards: Vec<_> = held

@@ -43,6 +43,7 @@ async fn guarded(metrics: Encode, access: Access) -> Admin {
     let backend = Arc::new(Monitor::new(backend, None, Pace::default(), Instant::now()));
     let (readiness, in_flight) = (Arc::new(Readiness::default()), InFlight::default());
     let parts = Parts {
+        max_connections: usize::MAX,
         version: "1.2.3",
         revision: Some("abc"),
         started: Instant::now(),

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::components::Components;
+use super::descriptors;
 use super::material::Material;
 use super::process::Process;
 use crate::access::Gate;
@@ -18,12 +19,27 @@ use crate::api;
 use crate::cli::{REVISION, VERSION};
 use crate::metrics::Format;
 
+/// Where to serve.
+pub(super) struct Listeners {
+    pub(super) all: Vec<TcpListener>,
+    /// The process's limit of open descriptors, `None` for no limit.
+    pub(super) descriptors: Option<u64>,
+}
+
+impl Listeners {
+    /// Most connections that each may have, as far as descriptors go.
+    fn max_connections(&self) -> usize {
+        let most = self.descriptors.map(|descriptors| descriptors::max_watchers(descriptors, self.all.len() as u64));
+        most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX)
+    }
+}
+
 /// Serves on each of these until `stop` is true. `clients` is the address of the first listener.
 ///
 /// # Errors
 /// When the system cannot watch a listener.
 pub(super) fn serve(
-    listeners: impl Iterator<Item = TcpListener>,
+    listeners: Listeners,
     clients: SocketAddr,
     components: &Components,
     api: api::Parts,
@@ -35,6 +51,7 @@ pub(super) fn serve(
         version: VERSION,
         revision: REVISION,
         started: Instant::now(),
+        max_connections: listeners.max_connections(),
         clients,
         clients_speak_tls: material.clients.is_some(),
         access: material.admin.clone(),
@@ -48,7 +65,7 @@ pub(super) fn serve(
         api: api::router(api),
     };
     let mut served = JoinSet::new();
-    for listener in listeners {
+    for listener in listeners.all {
         // Watched by the runtime that serves it.
         let listener = TcpListener::from_std(listener.into_std()?)?;
         served.spawn(admin::serve(listener, parts.clone(), stop.clone()));

@@ -23,9 +23,24 @@ pub(super) fn max_clients(descriptors: u64) -> u64 {
     ((descriptors - RESERVED.min(descriptors / 4)) / 3).max(1)
 }
 
+/// How many connections each of so many second listeners may have with this many descriptors, at least 1: together
+/// half of what is reserved where little is, so that they leave enough for the rest.
+pub(super) fn max_watchers(descriptors: u64, listeners: u64) -> u64 {
+    (descriptors / 8 / listeners.max(1)).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn second_listeners_leave_descriptors_for_the_rest_of_the_program() {
+        for (descriptors, listeners, each) in [(40, 1, 5), (256, 1, 32), (256, 2, 16), (1_024, 1, 128), (4, 2, 1)] {
+            assert_eq!(max_watchers(descriptors, listeners), each, "{descriptors}");
+            let reserved = descriptors - 3 * max_clients(descriptors);
+            assert!(descriptors < 8 || 2 * each * listeners <= reserved, "{descriptors}: {reserved}");
+        }
+    }
 
     #[test]
     fn clients_leave_descriptors_for_the_second_listener() {

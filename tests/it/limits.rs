@@ -316,6 +316,25 @@ fn under_a_thousand_descriptors_silent_clients_keep_no_client_out() {
     }
 }
 
+#[test]
+fn with_few_descriptors_silent_connections_to_the_second_listener_keep_nobody_out() {
+    let backend = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let file = folder().join("inferometer.toml");
+    std::fs::write(&file, "[limits]\nmax_connections = 0\n").expect("a file");
+    let mut limited = std::process::Command::new("prlimit");
+    limited.args(["--nofile=256:256", env!("CARGO_BIN_EXE_inferometer"), "--config"]).arg(&file).env_clear();
+    let program = Program::start(limited, backend.address, &[]);
+    let silent: Vec<Client> = (0..300).map(|_| Client::connect(program.admin)).collect();
+    let begun = std::time::Instant::now();
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert!(program.fetch_whole(path).starts_with("HTTP/1.1 200 "), "{path}");
+    }
+    for _ in 0..20 {
+        Client::connect(program.clients).send(REQUEST).until("ok");
+    }
+    println!("probes and 20 clients beside {} silent connections in {:?}", silent.len(), begun.elapsed());
+}
+
 /// What the system lets a listener ask for.
 #[cfg(target_os = "linux")]
 fn somaxconn() -> usize {
