@@ -5,6 +5,7 @@ mod cancellation;
 mod catalogue;
 mod closing;
 mod differential;
+mod drain;
 mod floods;
 mod limits;
 mod unsent;

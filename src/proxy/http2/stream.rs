@@ -79,7 +79,7 @@ impl Streams {
                 worker.sink.refused(Malformed::TooLarge);
                 return Err(h2::Reason::REFUSED_STREAM.into());
             };
-            Ok(match begun {
+            match begun {
                 Ok(exchange) => {
                     let over_limit = refused || (crowded && !worker.make_room().await);
                     exchange.respond(over_limit).await
@@ -87,9 +87,9 @@ impl Streams {
                 Err(why) => {
                     worker.sink.refused(why);
                     let refusal = Refusal { why, shape, head_only };
-                    Body::own(answer::of_refusal(refusal).respond(shape), head_only, turn)
+                    Ok(Body::own(answer::of_refusal(refusal).respond(shape), head_only, turn))
                 }
-            })
+            }
         }
     }
 

@@ -10,13 +10,18 @@ use http::Response;
 use http_body::{Frame, SizeHint};
 
 use super::StreamExchange;
+use crate::exchange::outcome::ErrorType;
 use crate::proxy::answer::of_merged;
 use crate::proxy::http2::turn::{Piece, StreamTurn};
 use crate::proxy::merge::{self, Gathered};
 
 impl StreamExchange {
     /// Serves the exchange up to the head of the response.
-    pub(in crate::proxy::http2) async fn respond(mut self, over_limit: bool) -> Response<Body> {
+    ///
+    /// # Errors
+    /// Where the process drains: with the code after which clients repeat the request elsewhere, as it was not
+    /// processed, although the last `GOAWAY` names its stream (RFC 9113, 8.7).
+    pub(in crate::proxy::http2) async fn respond(mut self, over_limit: bool) -> Result<Response<Body>, h2::Error> {
         let worker = self.worker.clone();
         if worker.refusal(over_limit).is_none()
             && let Some(listing) = self.forward().listing(&worker)
@@ -27,7 +32,7 @@ impl StreamExchange {
             match gathered {
                 Gathered::Merged(merged) => {
                     self.forward().merged(&merged, now);
-                    return Body::own(of_merged(&merged), false, self.turn.clone());
+                    return Ok(Body::own(of_merged(&merged), false, self.turn.clone()));
                 }
                 Gathered::Alone(member) => self.forward().move_to(&member, &worker, now),
                 Gathered::Nothing => {}
@@ -38,12 +43,15 @@ impl StreamExchange {
             None => self.ask_unless_stopped().await,
         };
         match answered {
-            Ok(response) => response.map(|()| Body::Backend(Box::new(self))),
+            Ok(response) => Ok(response.map(|()| Body::Backend(Box::new(self)))),
             Err(answer) => {
                 let turn = self.turn.clone();
                 let forward = self.forward();
                 forward.give_up(&answer);
-                Body::own(answer.respond(forward.request.shape), forward.request.head_only, turn)
+                if answer.why == ErrorType::Draining {
+                    return Err(h2::Reason::REFUSED_STREAM.into());
+                }
+                Ok(Body::own(answer.respond(forward.request.shape), forward.request.head_only, turn))
             }
         }
     }
