@@ -368,10 +368,18 @@ fn a_client_that_neither_sends_nor_reads_is_given_up() {
     let (backend, _readies, goes) = given_up(b"");
     let rig = Rig::with(backend.address, options);
     let client = Client::connect(rig.address);
-    let (response, _stream) = client.send(request(Method::POST, "/api/chat"), false);
-    assert!(wait(response).is_err(), "the stream is reset");
-    assert_eq!(rig.record().error.map(|error| error.as_str()), Some("client_timeout"));
-    drop(goes);
+    for part in ["", "{"] {
+        let (response, mut stream) = client.send(request(Method::POST, "/api/chat"), false);
+        stream.send_data(Bytes::from_static(part.as_bytes()), false).expect("a part");
+        let answer = wait(response).expect("an answer, as over HTTP/1");
+        assert_eq!(answer.status().as_u16(), 408);
+        assert_eq!(answer.headers()["x-inferometer-error"], "client_timeout");
+        assert!(rest(answer.into_body()).expect("it is whole").contains("took too long to arrive"));
+        let record = rig.record();
+        assert_eq!((record.outcome.as_str(), record.status), ("rejected", 408));
+        assert_eq!(record.error.map(|error| error.as_str()), Some("client_timeout"));
+        goes.recv_timeout(PATIENCE).expect("an end").expect("the backend is cancelled");
+    }
 
     let mut options = Options::default();
     options.settings.client.write_stall = limit;

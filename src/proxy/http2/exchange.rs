@@ -26,7 +26,7 @@ use crate::proxy::answer::Answer;
 use crate::proxy::attempt::{Attempt, AttemptError};
 use crate::proxy::chunks::Part;
 use crate::proxy::download::ResponseEnd;
-use crate::proxy::explain::{explain, no_room, stopped};
+use crate::proxy::explain::{blame, explain, no_room, stopped};
 use crate::proxy::forward::Forward;
 use crate::proxy::framing::Framing;
 use crate::proxy::guard::judge;
@@ -92,10 +92,16 @@ impl StreamExchange {
         self.forward.as_mut().expect("the response has no end before it has begun")
     }
 
-    async fn ask_unless_stopped(&mut self) -> Result<Response<()>, Answer> {
-        let polls = self.turn.polls.clone();
+    /// Asks the backend, unless the exchange is stopped or its client takes too long to send the body.
+    async fn ask_in_time(&mut self) -> Result<Response<()>, Answer> {
+        let turn = self.turn.clone();
         let mut asking = pin!(self.ask());
-        poll_fn(|cx| if polls.is_stopped() { Poll::Ready(Err(stopped())) } else { asking.as_mut().poll(cx) }).await
+        poll_fn(|cx| match () {
+            () if turn.polls.is_stopped() => Poll::Ready(Err(stopped())),
+            () if turn.upload.take_given_up() => Poll::Ready(Err(blame(ErrorType::ClientTimeout))),
+            () => asking.as_mut().poll(cx),
+        })
+        .await
     }
 
     async fn ask(&mut self) -> Result<Response<()>, Answer> {

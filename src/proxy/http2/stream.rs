@@ -145,6 +145,21 @@ impl<F> Task<F> {
     }
 }
 
+impl<F: Future> Task<F> {
+    /// Ready when the stream has ended, or is to end at once.
+    fn poll_future(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let turn = &self.open.turn;
+        self.worker.thread.decoding.begin_turn(turn.polls.begin());
+        let done = self.future.as_mut().poll(cx).is_ready();
+        turn.polls.end();
+        if done || turn.too_much.get() || turn.polls.is_stopped() {
+            return Poll::Ready(());
+        }
+        turn.download.rest();
+        Poll::Pending
+    }
+}
+
 impl<F: Future> Future for Task<F> {
     type Output = ();
 
@@ -153,15 +168,18 @@ impl<F: Future> Future for Task<F> {
         if this.known_as.is_none() {
             this.register(cx);
         }
-        let turn = &this.open.turn;
-        this.worker.thread.decoding.begin_turn(turn.polls.begin());
-        let done = this.future.as_mut().poll(cx).is_ready();
-        turn.polls.end();
-        if done || turn.too_much.get() || turn.polls.is_stopped() {
+        if this.poll_future(cx).is_ready() {
             return Poll::Ready(());
         }
-        turn.download.rest();
-        if this.upload.poll(cx, &turn.upload).is_pending() {
+        if this.upload.poll(cx, &this.open.turn.upload).is_ready() {
+            // Where no answer has begun, there will be one that says so.
+            this.open.turn.upload.give_up();
+            if this.poll_future(cx).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        let turn = &this.open.turn;
+        if !turn.upload.is_given_up() {
             ready!(this.download.poll(cx, &turn.download));
         }
         turn.unsent.too_slow.set(true);

@@ -51,6 +51,8 @@ pub(super) struct ClientWait {
     turns: Cell<u64>,
     /// The client has been waited for since this was last read.
     holds_back: Cell<bool>,
+    /// It has been waited for too long.
+    given_up: Cell<bool>,
 }
 
 impl ClientWait {
@@ -64,6 +66,25 @@ impl ClientWait {
     /// The client made progress: stops waiting.
     pub(super) fn moved(&self) {
         self.waiting.set(false);
+    }
+
+    /// The client has been waited for too long.
+    pub(super) fn give_up(&self) {
+        self.given_up.set(true);
+    }
+
+    /// Whether the client has been waited for too long, and nothing has come of that.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.get()
+    }
+
+    /// Whether the client has been waited for too long; it is waited for no more.
+    pub(super) fn take_given_up(&self) -> bool {
+        let given_up = self.given_up.take();
+        if given_up {
+            self.moved();
+        }
+        given_up
     }
 
     /// Whether the client is being waited for.

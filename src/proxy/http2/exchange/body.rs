@@ -40,7 +40,7 @@ impl StreamExchange {
         }
         let answered = match self.worker.refusal(over_limit) {
             Some(refused) => Err(refused),
-            None => self.ask_unless_stopped().await,
+            None => self.ask_in_time().await,
         };
         match answered {
             Ok(response) => Ok(response.map(|()| Body::Backend(Box::new(self)))),
