@@ -8,6 +8,7 @@ mod differential;
 mod drain;
 mod floods;
 mod limits;
+mod targets;
 mod unsent;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
