@@ -8,6 +8,7 @@
 mod budget;
 mod connection_end;
 mod connection_state;
+mod continues;
 mod ending;
 mod exchange;
 mod flood;
@@ -90,6 +91,10 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
                 Poll::Pending => {}
             }
             count_refused(&worker, shared.take_refused());
+            shared.continues.register(cx.waker());
+            if shared.continues.is_waiting() {
+                socket.send_continues(cx);
+            }
             shared.ended.get().map_or_else(|| reasons.poll(cx, &shared, &socket), Poll::Ready)
         })
         .await

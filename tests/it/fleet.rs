@@ -133,6 +133,21 @@ fn a_client_that_waits_for_permission_to_send_its_body_gets_it() {
 }
 
 #[test]
+fn a_client_of_http2_that_waits_for_permission_to_send_its_body_gets_it() {
+    let (rig, [_first, (_other, requests)]) = two(Policy::ModelLoaded);
+    let client = http2::Client::connect(rig.address);
+    let mut post = http2::request(http::Method::POST, "/api/chat");
+    post.headers_mut().append("expect", "100-continue".parse().expect("a value"));
+    let (mut response, mut stream) = client.send(post, false);
+    let interim = http2::wait(std::future::poll_fn(|cx| response.poll_informational(cx)));
+    assert_eq!(interim.expect("one").expect("a stream").status(), 100);
+    stream.send_data(r#"{"model":"there:1b"}"#.into(), true).expect("a stream");
+    assert_eq!(http2::wait(response).expect("an answer").status(), 200);
+    let came = String::from_utf8(requests.recv_timeout(PATIENCE).expect("it came")).expect("text");
+    assert!(came.contains("there:1b") && !came.contains("expect"), "{came}");
+}
+
+#[test]
 fn a_model_that_no_backend_lists_and_a_request_without_one_go_to_the_first() {
     let (rig, [_first, _other]) = two(Policy::ModelLoaded);
     let mut client = Client::connect(rig.address);

@@ -4,6 +4,7 @@ mod attacks;
 mod cancellation;
 mod catalogue;
 mod closing;
+mod continues;
 mod differential;
 mod drain;
 mod floods;

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::budget::Budget;
 use super::connection_end::ConnectionEnd;
+use super::continues::Continues;
 use super::frames::{Frame, kind};
 use crate::exchange::outcome::{End, ErrorType};
 use crate::proxy::forward::Forward;
@@ -74,6 +75,8 @@ pub(super) struct ConnectionState {
     /// The budget for the heads of its streams.
     pub(super) heads: Rc<Budget>,
     pub(super) seat: Seat,
+    /// Permissions to send bodies.
+    pub(super) continues: Continues,
     /// Streams whose tasks are running.
     streams: Cell<u64>,
     /// Streams whose answers have not passed the socket completely. The HTTP library holds back what it was given for
@@ -105,6 +108,7 @@ impl ConnectionState {
         Self {
             heads: Rc::new(heads),
             seat,
+            continues: Continues::default(),
             streams: Cell::default(),
             unsent: RefCell::default(),
             queue: AnswerQueue::default(),
@@ -154,6 +158,14 @@ impl ConnectionState {
     /// The client has opened a stream.
     pub(super) fn note_opened(&self, stream: u32) {
         self.unsent.borrow_mut().push(stream);
+        self.continues.note_opened(stream);
+    }
+
+    /// Permits the client to send the body of this stream, unless the stream is over.
+    pub(super) fn permit_body(&self, stream: u32) {
+        if self.unsent.borrow().contains(&stream) {
+            self.continues.permit(stream);
+        }
     }
 
     /// The client has reset a stream: nothing more is sent on it.

@@ -45,6 +45,8 @@ pub(super) struct StreamExchange {
     attempt: Option<Attempt>,
     body: Incoming,
     upload: UploadStage,
+    /// The client waits for permission to send its body.
+    expects: bool,
     /// What the backend has sent and the library has not been given.
     ready: VecDeque<Frame<Bytes>>,
     trailers: Vec<u8>,
@@ -74,6 +76,10 @@ impl StreamExchange {
         if upload == UploadStage::Done {
             forward.tap.uploaded();
         }
+        let expects = upload != UploadStage::Done && forward.head.expects_continue();
+        if expects {
+            turn.await_permission();
+        }
         Ok(Self {
             worker: worker.clone(),
             turn,
@@ -81,6 +87,7 @@ impl StreamExchange {
             attempt: None,
             body,
             upload,
+            expects,
             ready: VecDeque::new(),
             trailers: Vec::new(),
             failure: None,
@@ -139,6 +146,11 @@ impl StreamExchange {
             }
             if !self.forward().may_hold(&worker) {
                 return Poll::Ready(Ok(false));
+            }
+            if std::mem::take(&mut self.expects) {
+                // The backend has the body, and need not allow it again.
+                self.forward().head.withhold("expect");
+                self.turn.permit_body();
             }
             let piece = ready!(self.poll_piece(cx));
             let mut held = Vec::new();
@@ -249,8 +261,13 @@ impl StreamExchange {
         }
         let uploaded = self.upload == UploadStage::Done;
         let (trailers, ready) = (&mut self.trailers, &mut self.ready);
-        let mut frames = ResponseFrames { head, data: BytesMut::new(), trailers, ready };
-        ready!(attempt.poll_response(cx, &mut scratch, forward, uploaded, &mut frames))?;
+        let mut continues = false;
+        let mut frames = ResponseFrames { head, continues: &mut continues, data: BytesMut::new(), trailers, ready };
+        let read = attempt.poll_response(cx, &mut scratch, forward, uploaded, &mut frames);
+        if continues && std::mem::take(&mut self.expects) {
+            self.turn.permit_body();
+        }
+        ready!(read)?;
         if attempt.is_whole() && !self.trailers.is_empty() {
             let trailers = head::to_trailers(&std::mem::take(&mut self.trailers));
             if !trailers.is_empty() {

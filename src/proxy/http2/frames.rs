@@ -5,6 +5,7 @@ pub(super) mod kind {
     pub(crate) const DATA: u8 = 0;
     pub(crate) const HEADERS: u8 = 1;
     pub(crate) const RST_STREAM: u8 = 3;
+    pub(crate) const SETTINGS: u8 = 4;
     pub(crate) const GOAWAY: u8 = 7;
     pub(crate) const CONTINUATION: u8 = 9;
 }
@@ -17,6 +18,9 @@ const PREFACE: u32 = 24;
 const HEAD: usize = 9;
 /// Bytes of a payload that are parsed.
 const LOOKED_AT: usize = 4;
+/// Length of one setting: its identifier and its value (RFC 9113, 6.5.1).
+const SETTING: usize = 6;
+const SETTINGS_HEADER_TABLE_SIZE: [u8; 2] = [0, 1];
 
 /// A frame that has passed completely.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +30,8 @@ pub(super) struct Frame {
     /// `END_STREAM` of a head that continues in other frames is set on the last of them only.
     pub(super) flags: u8,
     pub(super) stream: u32,
-    /// The first four bytes of some payloads: the error code of `RST_STREAM`, the last stream of `GOAWAY`.
+    /// The first four bytes of some payloads: the error code of `RST_STREAM`, the last stream of `GOAWAY`. Of `SETTINGS`
+    /// the size of the table for heads, where it is set.
     pub(super) word: Option<u32>,
 }
 
@@ -51,8 +56,10 @@ pub(super) struct Frames {
     filled: usize,
     /// The frame whose payload is passing, or the last one.
     frame: Frame,
-    /// Payload bytes still to come that are not parsed.
+    /// Payload bytes still to come.
     skip: u32,
+    /// A setting that is passing, and how many of its bytes have.
+    setting: ([u8; SETTING], usize),
     /// The head continues in the next frame.
     open: bool,
     /// Counts heads, and frames of other types than `DATA`, that have begun.
@@ -71,7 +78,11 @@ impl Frames {
             if let Some(left @ 1..) = &mut self.greeting {
                 skip(left, &mut bytes);
             } else if self.skip > 0 {
+                let passing = bytes;
                 skip(&mut self.skip, &mut bytes);
+                if self.frame.kind == kind::SETTINGS {
+                    self.read_settings(&passing[..passing.len() - bytes.len()]);
+                }
                 self.show_if_whole(see);
             } else {
                 self.read_head(&mut bytes, see);
@@ -93,6 +104,18 @@ impl Frames {
         }
     }
 
+    fn read_settings(&mut self, bytes: &[u8]) {
+        let (setting, filled) = &mut self.setting;
+        for byte in bytes {
+            setting[*filled] = *byte;
+            *filled = (*filled + 1) % SETTING;
+            let [i, d, a, b, c, e] = *setting;
+            if *filled == 0 && [i, d] == SETTINGS_HEADER_TABLE_SIZE {
+                self.frame.word = Some(u32::from_be_bytes([a, b, c, e]));
+            }
+        }
+    }
+
     /// How many bytes to collect: the head of a frame, and the beginning of its payload where that is parsed.
     fn wanted(&self) -> usize {
         let [a, b, c, kind, ..] = self.head;
@@ -108,6 +131,7 @@ impl Frames {
         let word = (self.filled > HEAD).then(|| u32::from_be_bytes(word));
         self.skip = length - word.map_or(0, |_| LOOKED_AT as u32);
         self.filled = 0;
+        self.setting.1 = 0;
         if kind == kind::CONTINUATION && self.open {
             flags |= self.frame.flags & END_STREAM;
         }
@@ -128,6 +152,11 @@ impl Frames {
     /// Whether a frame of any type may follow: none is under way, and no head continues.
     pub(super) fn is_between(&self) -> bool {
         self.skip == 0 && self.filled == 0 && !self.open
+    }
+
+    /// How many bytes may follow at least without another frame beginning; never 0 amid one.
+    pub(super) fn left(&self) -> usize {
+        if self.skip > 0 { self.skip as usize } else { self.wanted() - self.filled }
     }
 
     /// The number of the head, or other frame than `DATA`, that is under way. The preface ends with its frame.
@@ -159,6 +188,7 @@ mod tests {
         let bytes = [
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(),
             b"\0\0\0\x04\0\0\0\0\0",
+            b"\0\0\x0c\x04\0\0\0\0\0\0\x02\0\x01\0\0\0\x01\0\x01\0\x05",
             b"\0\0\x03\x01\0\0\0\0\x01abc\0\0\x01\x09\x04\0\0\0\x01d",
             b"\0\0\x05\0\x01\x80\0\0\x01hello",
             b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08",
@@ -167,7 +197,8 @@ mod tests {
         ]
         .concat();
         let expected = [
-            frame(0, 4, 0, 0, None),
+            frame(0, kind::SETTINGS, 0, 0, None),
+            frame(12, kind::SETTINGS, 0, 0, Some(0x1_0005)),
             frame(3, kind::HEADERS, 0, 1, None),
             frame(1, kind::CONTINUATION, END_HEADERS, 1, None),
             frame(5, kind::DATA, END_STREAM, 1, None),

@@ -58,6 +58,8 @@ struct SocketState {
     goaway_sent: bool,
     /// Streams that the client has reset in this turn.
     resets: u32,
+    /// A permission to send a body is partly written.
+    amid_continues: bool,
 }
 
 /// What the client is waited for.
@@ -100,12 +102,21 @@ impl Socket {
             last: 0,
             goaway_sent: false,
             resets: 0,
+            amid_continues: false,
         })))
     }
 
     /// To be called before the library is polled.
     pub(super) fn begin_turn(&self) {
         self.0.borrow_mut().resets = 0;
+    }
+
+    /// Writes permissions to send bodies as far as the library's last frame is whole. An error is met again by the library.
+    pub(super) fn send_continues(&self, cx: &mut Context<'_>) {
+        let this = &mut *self.0.borrow_mut();
+        if let Poll::Ready(Ok(())) = this.poll_continues(cx) {
+            let _ = Pin::new(&mut this.stream).poll_flush(cx);
+        }
     }
 
     /// Whether the system holds unread bytes.
@@ -177,6 +188,9 @@ impl SocketState {
                 self.last = frame.stream;
                 self.first = None;
                 self.shared.note_opened(frame.stream);
+            }
+            if frame.kind == kind::SETTINGS {
+                self.shared.continues.note_settings(frame);
             }
             if frame.kind == kind::RST_STREAM {
                 self.resets += 1;
@@ -253,6 +267,21 @@ impl SocketState {
         Poll::Ready(ended)
     }
 
+    /// Writes permissions to send bodies if a frame may begin. Ready when the library may write.
+    fn poll_continues(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shared = self.shared.clone();
+        while shared.continues.is_waiting() && (self.amid_continues || self.sent.is_between()) {
+            let written = Pin::new(&mut self.stream).poll_write(cx, &shared.continues.waiting());
+            let written = ready!(self.poll_written(cx, written))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            shared.continues.note_written(written);
+            self.amid_continues = shared.continues.is_waiting();
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Times a write that does not complete.
     fn poll_written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.blocked = written.is_pending();
@@ -296,6 +325,15 @@ impl AsyncWrite for Socket {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self.0.borrow_mut();
+        let (first, mut slices) = (std::cell::OnceCell::new(), slices);
+        if this.shared.continues.is_waiting() {
+            ready!(this.poll_continues(cx))?;
+            // Where a frame is under way, a permission follows it, before what the library has ready behind it.
+            if this.shared.continues.is_waiting() {
+                let slice = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
+                slices = first.get_or_init(|| [io::IoSlice::new(&slice[..slice.len().min(this.sent.left())])]);
+            }
+        }
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
         let written = ready!(this.poll_written(cx, written));
         this.note_written(*written.as_ref().unwrap_or(&0), slices);
@@ -308,6 +346,7 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self.0.borrow_mut();
+        ready!(this.poll_continues(cx))?;
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         let flushed = ready!(this.poll_written(cx, flushed));
         if flushed.is_ok() {

@@ -15,6 +15,9 @@ use crate::proxy::polls::Polls;
 pub(super) struct StreamTurn {
     /// The budget for its head and trailers.
     pub(super) heads: Charge,
+    connection: Rc<ConnectionState>,
+    /// The stream, where that is certain.
+    stream: Option<u32>,
     /// Waiting for the client to send more of its request.
     pub(super) upload: ClientWait,
     /// Waiting for the client to make room for more of its response.
@@ -30,15 +33,30 @@ pub(super) struct StreamTurn {
 }
 
 impl StreamTurn {
+    /// For the request that the library hands over.
     pub(super) fn new(connection: &Rc<ConnectionState>, ticket: Ticket) -> Self {
         Self {
             heads: Charge::new(connection.heads.clone()),
+            connection: connection.clone(),
+            stream: connection.continues.take(),
             upload: ClientWait::default(),
             download: ClientWait::default(),
             unsent: Unsent::new(connection.clone(), ticket),
             bad_body: Cell::default(),
             too_much: Cell::default(),
             polls: Rc::default(),
+        }
+    }
+
+    /// The client waits until it is permitted to send its body.
+    pub(super) fn await_permission(&self) {
+        self.connection.continues.await_one();
+    }
+
+    /// Permits the client to send its body.
+    pub(super) fn permit_body(&self) {
+        if let Some(stream) = self.stream {
+            self.connection.permit_body(stream);
         }
     }
 }
