@@ -8,6 +8,7 @@ import { clock } from "../../lib/kept.ts";
 import { link } from "../../lib/route.ts";
 import { lastAt, perToken, sum } from "../../lib/summary.ts";
 import { time } from "../../lib/time.ts";
+import { newestOf, whyNone } from "../../lib/tokens.ts";
 import type { InFlight, Series, Stats } from "../../lib/types.ts";
 import { sentence, why } from "../../lib/unknown.ts";
 import type { Colour } from "../../parts/colours.ts";
@@ -64,10 +65,10 @@ export function Figures({ hour, recent }: FiguresProps) {
   const requests = sum(whole("requests"));
   const [failed, cancelled] = [sum(whole("failed")), sum(whole("cancelled"))];
   const part = (count: number | null) => (requests && count !== null ? count / requests : null);
-  const newest = (metric: string) => of(metric)[over - 1] ?? null;
-  // Nothing was generated in a minute in which nothing ended.
-  const tokens = (metric: string) => newest(metric) ?? (newest("requests") === 0 ? 0 : null);
-  const prompt = tokens("prompt_tokens");
+  const newest = (metric: string) => newestOf(of(metric), over);
+  const [generated, prompt] = [newest("generated_rate"), newest("prompt_tokens")];
+  // Where not even requests are known, nothing was written of that time.
+  const none = newest("requests") === null ? { why: noHistory, note: null } : whyNone(running);
   const first = lastAt(of("ttft_p50"));
   const at = recent.data?.timestamps[first] ?? 0;
   return (
@@ -80,9 +81,9 @@ export function Figures({ hour, recent }: FiguresProps) {
       </Figure>
       <Figure
         title="Generated" window={newestWindow} to={link("models")} spark={of("generated_rate")} colour="generated"
-        note={<>prompts <Value of={prompt} as={(value) => as.tokensPerSecond(value / seconds)} why={noHistory} /></>}
+        note={generated === null && prompt === null && none.note ? none.note : <>prompts <Value of={prompt} as={(value) => as.tokensPerSecond(value / seconds)} why={none.why} /></>}
       >
-        <Value of={tokens("generated_rate")} as={as.tokensPerSecond} why={noHistory} />
+        <Value of={generated} as={as.tokensPerSecond} why={none.why} />
       </Figure>
       <Figure
         title="First token" window={first < 0 || first === over - 1 ? newestWindow : `at ${time(at)}`} to={link("models")} spark={of("ttft_p95")} colour="prompt"
