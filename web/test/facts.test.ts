@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { standing, type Alerts } from "../src/lib/alerts.ts";
 import { finished } from "../src/lib/finished.ts";
 import { median, verdict } from "../src/lib/health.ts";
-import { describe, last, sum } from "../src/lib/summary.ts";
+import { describe, last, shownAt, sum } from "../src/lib/summary.ts";
 import { machineOf } from "../src/lib/room.ts";
 import type { Model, Stats, Workers } from "../src/lib/types.ts";
 import { NO_HISTORY, sentence, why, whyKept } from "../src/lib/unknown.ts";
@@ -43,6 +43,17 @@ test("of nothing there is no sum, no last value and no median", () => {
 test("a chart is told in a sentence", () => {
   const lines = [{ label: "all", values: [1, 4, null, 2], format: String }, { label: "none", values: [null], format: String }];
   assert.equal(describe(lines, (at) => `at ${at}`), "all: 2 at the end, from 1 to 4 (at 1). none: no values.");
+});
+
+test("a legend shows no value of an earlier interval as if it were of now", () => {
+  assert.equal(shownAt([1, 4, null, 2], 3, null), null, "the third is the newest that is over");
+  assert.equal(shownAt([1, 4, null, 2], 4, null), 2);
+  assert.equal(shownAt([1, 4, null, 2], 4, 1), 4, "the cursor's");
+  assert.equal(shownAt([], 0, null), null);
+  const told = (...values: (number | null)[]) => describe([{ label: "all", values, format: String }], (at) => `at ${at}`);
+  assert.equal(told(1, 4, null), "all: none at the end, from 1 to 4 (at 1).");
+  assert.equal(told(4, 4, null), "all: none at the end, 4 before (at 1).");
+  assert.equal(told(4, 4), "all: 4 all the time.");
 });
 
 test("what is unknown has a reason", () => {

@@ -1,4 +1,5 @@
 // A chart in words, and other figures of series.
+import { newestOf } from "./tokens.ts";
 
 type Values = readonly (number | null)[];
 
@@ -10,6 +11,10 @@ export const lastAt = (values: Values): number => {
 };
 
 export const last = (values: Values): number | null => values[lastAt(values)] ?? null;
+
+/** What a legend shows: the value under the cursor, or of the newest of the intervals that are over. */
+export const shownAt = (values: Values, over: number, cursor: number | null): number | null =>
+  cursor === null ? newestOf(values, over) : values[cursor] ?? null;
 
 const known = (values: Values): number[] => values.filter((value): value is number => value !== null);
 
@@ -32,15 +37,16 @@ export interface Line {
   format: (value: number) => string;
 }
 
-/** One sentence for each line: its last value, and its bounds with where they were. */
+/** One sentence for each line: its newest value, if the last interval has one, and its bounds with where they were. */
 export function describe(lines: Line[], when: (index: number) => string): string {
   const sentences = lines.map(({ label, values, format }) => {
     const all = known(values);
     if (all.length === 0) return `${label}: no values.`;
     const top = Math.max(...all);
-    const newest = last(values) as number;
-    if (Math.min(...all) === top) return `${label}: ${format(newest)} all the time.`;
-    return `${label}: ${format(newest)} at the end, from ${format(Math.min(...all))} to ${format(top)} (${when(values.indexOf(top))}).`;
+    const newest = newestOf(values, values.length);
+    const end = newest === null ? "none" : format(newest);
+    if (Math.min(...all) === top) return `${label}: ${newest === null ? `none at the end, ${format(top)} before (${when(lastAt(values))})` : `${end} all the time`}.`;
+    return `${label}: ${end} at the end, from ${format(Math.min(...all))} to ${format(top)} (${when(values.indexOf(top))}).`;
   });
   return sentences.join(" ");
 }

@@ -1,7 +1,7 @@
 // Lines over time: drawn by uPlot, told in a sentence, and as a table.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { SHORT } from "../lib/finished.ts";
-import { describe, last } from "../lib/summary.ts";
+import { describe, shownAt } from "../lib/summary.ts";
 import { full, time } from "../lib/time.ts";
 import { colourOf, type Colour } from "./colours.ts";
 import { whenSeen } from "./later.ts";
@@ -86,7 +86,6 @@ export function Chart(props: ChartProps) {
   const toggle = (line: number) => setHidden((all) => new Set(all.has(line) ? [...all].filter((one) => one !== line) : [...all, line]));
 
   // What has only begun says little.
-  const newest = (values: (number | null)[]) => last(values.slice(0, over));
   const when = (index: number) => time((at[index] ?? 0) * 1000);
   const sentence = describe(lines.map((line) => ({ ...line, values: line.values.slice(0, over), format })), when);
   const step = (direction: number) => {
@@ -113,12 +112,12 @@ export function Chart(props: ChartProps) {
       <figcaption>
         <ul class="legend">
           {lines.map((line, index) => {
-            const value = cursor === null ? newest(line.values) : line.values[cursor] ?? null;
+            const value = shownAt(line.values, over, cursor);
             return (
               <li key={line.label + (line.before ?? "")}>
                 <button type="button" class="plain" aria-pressed={!hidden.has(index)} title={hidden.has(index) ? "Show this line" : "Hide this line"} disabled={lines.length < 2} onClick={() => toggle(index)}>
                   <i class={`key ${line.before || line.dash === 2 ? "dotted" : line.dash ? "dashed" : ""}`} style={{ borderColor: colourOf(line.colour) }} />
-                  {line.label} <b>{value === null ? "–" : format(value)}</b>
+                  {line.label} <b {...(value === null ? { title: "Nothing of the kind was measured in the newest interval" } : {})}>{value === null ? "–" : format(value)}</b>
                 </button>
               </li>
             );
