@@ -7,6 +7,7 @@ import { DAY, parameters, windowOf } from "../lib/ranges.ts";
 import { go, link, route, setOwn } from "../lib/route.ts";
 import { reason, slowest } from "../lib/slowest.ts";
 import { full, time } from "../lib/time.ts";
+import { backendAmong } from "../lib/names.ts";
 import type { Model, Models as Answer, Series, Workers } from "../lib/types.ts";
 import { whyKept } from "../lib/unknown.ts";
 import { Loaded, Panel } from "../parts/panel.tsx";
@@ -72,7 +73,7 @@ function Health({ answer, chosen }: { answer: Answer; chosen: string | undefined
     <>
       {cards.length === 0 && <NoModels />}
       <ul class="cards">
-        {cards.map(({ model, at, verdict }) => <Card key={`${model.backend}/${model.name}`} model={model} verdict={verdict} answer={answer} at={at} chosen={model.name === chosen} />)}
+        {cards.map(({ model, at, verdict }) => <Card key={`${model.backend}/${model.name}`} model={model} verdict={verdict} answer={answer} at={at} chosen={model.name === chosen} backend={backendAmong(model, answer.models)} />)}
       </ul>
       <Slowest models={answer.models} />
       <details class="rule"><summary>The rule</summary><p>{RULE}</p></details>
@@ -85,10 +86,11 @@ function Slowest({ models }: { models: readonly Model[] }) {
   const found = slowest(models);
   if (!found) return null;
   const others = models.filter((one) => one !== found.model && (one.performance.total_requests ?? 0) > 0);
-  const few = found.left.map(({ model, whole }) => `${model.name} takes longer still (half of its ${as.count(model.performance.total_requests ?? 0)} answers ${as.duration(whole)} or more)`);
+  const called = (model: Model) => [model.name, backendAmong(model, models)].filter(Boolean).join(" on ");
+  const few = found.left.map(({ model, whole }) => `${called(model)} takes longer still (half of its ${as.count(model.performance.total_requests ?? 0)} answers ${as.duration(whole)} or more)`);
   return (
     <p class="sentence">
-      The slowest is <a href={link("models", undefined, {}, { model: found.model.name })}>{found.model.name}</a>: half of its answers take {as.duration(found.whole)} or more, because {reason(found.model, others)}.
+      The slowest is <a href={link("models", undefined, {}, { model: found.model.name })}>{called(found.model)}</a>: half of its answers take {as.duration(found.whole)} or more, because {reason(found.model, others)}.
       {few.length > 0 && ` ${few.join(", ")}, but so few do not tell.`}
     </p>
   );
@@ -101,14 +103,14 @@ function useUsual(model: string | undefined): number | undefined {
   return days ? median(days) : undefined;
 }
 
-function Card({ model, verdict, answer, at, chosen }: { model: Model; verdict: Verdict; answer: Answer; at: number; chosen: boolean }) {
+function Card({ model, verdict, answer, at, chosen, backend }: { model: Model; verdict: Verdict; answer: Answer; at: number; chosen: boolean; backend: string | undefined }) {
   const { performance: done } = model;
   const reason = (pointer: string) => whyKept(answer, `/models/${at}/${pointer}`);
   const filters = { ...route.value.filters, model: chosen ? "" : model.name };
   return (
     <li class={`card${chosen ? " chosen" : ""}`}>
       <header>
-        <button type="button" class="name" aria-pressed={chosen} title={chosen ? "Show all models" : "Show this one over time"} onClick={() => go({ filters })}>{model.name}</button>
+        <button type="button" class="name" aria-pressed={chosen} title={chosen ? "Show all models" : "Show this one over time"} onClick={() => go({ filters })}>{model.name}{backend !== undefined && <small class="at"> on {backend}</small>}</button>
         <Chip tone={TONES[verdict.level]} title={verdict.because}>{verdict.level}</Chip>
       </header>
       <p class="note">{verdict.because}</p>

@@ -2,6 +2,7 @@
 import { useRef } from "preact/hooks";
 import { moment, useLive, useTopic } from "../../lib/live.ts";
 import * as as from "../../lib/format.ts";
+import { heardAs } from "../../lib/names.ts";
 import type { InFlight, Models, Running as One } from "../../lib/types.ts";
 import { why } from "../../lib/unknown.ts";
 import { Loaded, Panel } from "../../parts/panel.tsx";
@@ -49,6 +50,7 @@ function Running({ state }: { state: InFlight }) {
   const models = useTopic<Models>("models")?.models;
   const { count, exchanges } = state;
   const rates = useRates(exchanges);
+  const names = heardAs(exchanges);
   const isLoading = (one: One) =>
     one.phase === "waiting" && models?.some((model) => model.name === one.model && model.backend === one.backend && model.status !== "loaded");
   const more = count - Math.min(SHOWN, exchanges.length);
@@ -69,7 +71,7 @@ function Running({ state }: { state: InFlight }) {
               <span class="n">{one.phase === "decode" ? <Value of={rates.get(one.id)} as={(rate) => <span title="tokens a second">{as.number(rate)}{"\u202f/s"}</span>} why="Its pace is known a second after it began." /> : ""}</span>
               <span class="n">{one.pieces > 0 && <span title="tokens so far">{as.count(one.pieces)} tok</span>}</span>
               <span class="n age">{as.span(one.age_ms / 1000)}</span>
-              <Stop id={one.id} model={one.model} />
+              <Stop id={one.id} called={names[at] ?? ""} />
             </li>
           );
         })}

@@ -9,7 +9,8 @@ const ASKED = 4000;
 
 type State = "" | "asked" | "busy" | "failed";
 
-export function Stop({ id, model }: { id: string; model: string | null }) {
+/** `called` is what the exchange is called where the button is only heard. */
+export function Stop({ id, called }: { id: string; called: string }) {
   const [state, setState] = useState<State>("");
   useEffect(() => {
     if (state !== "asked") return;
@@ -26,6 +27,6 @@ export function Stop({ id, model }: { id: string; model: string | null }) {
   };
   const text = { "": "stop", asked: "sure?", busy: "…", failed: "not stopped" }[state];
   return (
-    <button type="button" class={`stop ${state}`} disabled={state === "busy" || isCut()} aria-label={`${text} ${model ?? "this exchange"}`} title="Ends this exchange: its client sees a cut answer" onClick={() => void press()}>{text}</button>
+    <button type="button" class={`stop ${state}`} disabled={state === "busy" || isCut()} aria-label={`${text} ${called}`} title="Ends this exchange: its client sees a cut answer" onClick={() => void press()}>{text}</button>
   );
 }
