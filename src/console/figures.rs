@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::target::{Target, TargetError};
 
-/// Each question with how often it is asked. Together some 50 a minute, of the 100 that an asker without credentials has.
-const QUESTIONS: [(&str, Duration); 4] = [
+/// Each question with how often it is asked. Together some 60 a minute, of the 100 that an asker without credentials has.
+const QUESTIONS: [(&str, Duration); 5] = [
     ("/dashboard/exchanges/in-flight", Duration::from_secs(2)),
     ("/dashboard/stats", Duration::from_secs(5)),
-    ("/dashboard/exchanges?limit=10", Duration::from_secs(10)),
+    ("/dashboard/exchanges?limit=10&inference=true", Duration::from_secs(10)),
     ("/dashboard/models", Duration::from_secs(15)),
+    ("/dashboard/series?metrics=requests,failed&inference=true&period=1h", Duration::from_secs(10)),
 ];
 
 /// The last answers.
@@ -92,6 +93,13 @@ impl Figures {
 
     pub(super) fn models(&self) -> &Value {
         self.answer(3)
+    }
+
+    /// Of generations and embeddings in the last hour, as the page's first screen has it; `None` where no history is kept.
+    pub(super) fn in_last_hour(&self, metric: &str) -> Option<f64> {
+        let found = list(self.answer(4), "series").iter().find(|one| one["metric"] == metric)?;
+        let known: Vec<f64> = list(found, "values").iter().filter_map(Value::as_f64).collect();
+        (!known.is_empty()).then(|| known.iter().sum())
     }
 
     fn answer(&self, at: usize) -> &Value {

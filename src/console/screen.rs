@@ -47,6 +47,7 @@ fn heading(url: &str, figures: &Figures) -> Vec<Line<'static>> {
     let stats = figures.stats();
     let (inference, system) = (&stats["inference"], &stats["system"]);
     let label = |name: &str| Span::from(format!("{name} ")).dim();
+    let in_last_hour = |metric: &str| figures.in_last_hour(metric).map_or_else(|| DASH.to_owned(), count);
     let mut first = vec!["inferometer ".bold(), Span::from(url.to_owned()).dim()];
     if let Some(trouble) = &figures.trouble {
         first.push(Span::from(format!("   {trouble}")).fg(Color::Red));
@@ -62,10 +63,10 @@ fn heading(url: &str, figures: &Figures) -> Vec<Line<'static>> {
         Span::from(figure(&inference["active_requests"], count)),
         label("   mean"),
         Span::from(figure(&inference["average_latency_ms"], duration)),
-        label("   failed"),
-        Span::from(figure(&inference["total_errors"], count)),
+        label("   failed in 1 h"),
+        Span::from(in_last_hour("failed")),
         label(" of"),
-        Span::from(figure(&inference["total_requests"], count)),
+        Span::from(in_last_hour("requests")),
         label("   cpu"),
         Span::from(figure(&system["cpu_usage_percent"], percent)),
     ];
@@ -182,7 +183,8 @@ fn draw_ends(frame: &mut Frame<'_>, figures: &Figures, area: Rect) {
         Constraint::Length(7),
     ];
     let names = ["at, UTC", "model", "client", "outcome", "took", "TTFT", "tokens"];
-    let title = if figures.ends().is_null() { "Last ends: no history is kept" } else { "Last ends" };
+    let title =
+        if figures.ends().is_null() { "Last ends: no history is kept" } else { "Last generations and embeddings" };
     let rows = list(figures.ends(), "exchanges").iter().map(row).collect();
     frame.render_widget(table(title.into(), &names, &widths, rows), area);
 }

@@ -52,6 +52,8 @@ pub(super) struct Entry {
     /// The wire format.
     dialect: &'static str,
     operation: &'static str,
+    /// Whether a model works for it: a generation or an embedding.
+    inference: bool,
     /// Sent to the client.
     status: u16,
     /// How it ended.
@@ -232,6 +234,7 @@ pub(super) fn entry(exchange: &Exchange) -> Entry {
         method: row.method.as_str(),
         dialect: row.dialect.as_str(),
         operation: row.operation.as_str(),
+        inference: row.operation.infers(),
         status: row.status,
         outcome: row.outcome.as_str(),
         error: row.error.map(|error| error.as_str().to_owned()).or_unknown(Reason::NotApplicable),

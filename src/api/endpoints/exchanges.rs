@@ -64,6 +64,8 @@ pub(crate) struct Query {
     endpoint: Option<String>,
     #[param(schema_with = operations)]
     operation: Option<String>,
+    /// Only generations and embeddings, for which a model works.
+    inference: Option<bool>,
     #[param(schema_with = outcomes)]
     outcome: Option<String>,
     /// Only those that did not complete.
@@ -225,7 +227,7 @@ impl Query {
             conversation: conversation.transpose()?,
             endpoint: name(&self.endpoint),
             operation: word("operation", self.operation.as_deref())?,
-            inference: false,
+            inference: self.inference.unwrap_or(false),
             outcome: word("outcome", self.outcome.as_deref())?,
             failed: self.failed.unwrap_or(false),
             error: word("error", self.error.as_deref())?,

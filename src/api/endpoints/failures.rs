@@ -45,6 +45,8 @@ pub(crate) struct FailuresQuery {
     tenant: Option<String>,
     /// The first product of a `User-Agent`.
     client: Option<String>,
+    /// Only generations and embeddings, for which a model works.
+    inference: Option<bool>,
     /// How many kinds.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 100)]
     limit: Option<UpTo<MOST>>,
@@ -124,6 +126,7 @@ pub(crate) async fn failures(
         model: shared(&query.model),
         tenant: shared(&query.tenant),
         client: shared(&query.client),
+        inference: query.inference.unwrap_or(false),
         ..Filter::default()
     };
     let found = parts.ask(move |reading| reading.failures(range, &filter)).await?;

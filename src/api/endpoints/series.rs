@@ -130,6 +130,8 @@ pub(crate) struct Query {
     client: Option<String>,
     #[param(schema_with = operations)]
     operation: Option<String>,
+    /// Only generations and embeddings, for which a model works.
+    inference: Option<bool>,
     /// `json` without one.
     #[param(inline)]
     format: Option<Format>,
@@ -321,6 +323,7 @@ impl Query {
             tenant: name(&self.tenant),
             client: name(&self.client),
             operation: word("operation", self.operation.as_deref())?,
+            inference: self.inference.unwrap_or(false),
             ..Filter::default()
         })
     }

@@ -133,6 +133,7 @@ const CASES: [(&str, &[Case]); 22] = [
             ("endpoint", "", "other", EXCHANGES),
             // Of the newest ten all may be embeddings.
             ("operation", "limit=100", "embeddings", EXCHANGES),
+            ("inference", "limit=100", "true", EXCHANGES),
             ("outcome", "", "rejected", EXCHANGES),
             ("failed", "", "true", EXCHANGES),
             ("error", "", "http_5xx", EXCHANGES),
@@ -153,6 +154,7 @@ const CASES: [(&str, &[Case]); 22] = [
             ("backend", "", "other", KINDS),
             ("tenant", "", "other", KINDS),
             ("client", "", "other", KINDS),
+            ("inference", "", "true", KINDS),
             ("limit", "", "1", KINDS),
         ],
     ),
@@ -171,6 +173,7 @@ const CASES: [(&str, &[Case]); 22] = [
             ("tenant", "metrics=requests", "other", REQUESTS),
             ("client", "metrics=requests", "other", REQUESTS),
             ("operation", "metrics=requests", "embeddings", REQUESTS),
+            ("inference", "metrics=requests", "true", REQUESTS),
         ],
     ),
     (
@@ -287,6 +290,8 @@ fn filled() -> (Demo, Inference) {
         post(clients, "/api/generate", r#"{"model":"llama3.2:3b","prompt":"[[refuse]]"}"#);
     }
     post(clients, "/api/pull", r#"{"model":"llama3.2:3b"}"#);
+    // No model works for what did not complete here.
+    post(clients, "/api/show", r#"{"model":"nowhere"}"#);
     look_until(|| {
         post(clients, "/api/embed", r#"{"model":"nomic-embed-text","input":"a text"}"#);
         let alerts = get(&demo.program, "/dashboard/alerts/history");

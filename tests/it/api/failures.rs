@@ -168,3 +168,45 @@ fn kinds_are_counted_and_each_leads_to_its_exchanges() {
         );
     }
 }
+
+#[test]
+fn lists_that_are_polled_dilute_no_figure_of_what_models_do() {
+    let ollama = Ollama::listing(&["llama3:latest"]);
+    let program = program(&ollama, 1);
+    for status in ["500 Internal Server Error", "200 OK", "200 OK", "200 OK"] {
+        ollama.answer("POST /api/chat", status, &[r#"{"done":true,"done_reason":"stop"}"#]);
+        chat(&program, "llama3");
+    }
+    ollama.answer("POST /api/show", "500 Internal Server Error", &[r#"{"error":"no"}"#]);
+    let to = |what: &str| {
+        ask(
+            program.clients,
+            format!("{what} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
+        )
+    };
+    (0..5).for_each(|_| drop(to("GET /api/tags")));
+    to("POST /api/show");
+    wait_for(&program, 10);
+
+    let counts = |filter: &str| {
+        let answer = get(&program, &format!("/dashboard/series?metrics=requests,failed{filter}"));
+        [0, 1].map(|at: usize| {
+            let values = answer["series"][at]["values"].as_array().expect("a list");
+            values.iter().filter_map(Value::as_f64).sum::<f64>()
+        })
+    };
+    let failed =
+        |filter: &str| get(&program, &format!("/dashboard/exchanges/failures?{filter}"))["summary"]["failed"].clone();
+    let listed = |filter: &str| {
+        let list = get(&program, &format!("/dashboard/exchanges?limit=100{filter}"));
+        let of = |one: &Value| (one["operation"] == "chat", one["inference"].clone());
+        let all: Vec<_> = list["exchanges"].as_array().expect("a list").iter().map(of).collect();
+        (all, list["pagination"]["total"].clone())
+    };
+    assert_eq!((counts(""), failed(""), listed("").0.len()), ([10.0, 2.0], json!(2), 10));
+    assert_eq!((counts("&inference=true"), failed("inference=true")), ([4.0, 1.0], json!(1)));
+    assert_eq!(listed("&inference=true"), (vec![(true, json!(true)); 4], json!(4)));
+    assert_eq!(listed("").0.iter().filter(|(_, infers)| *infers == json!(false)).count(), 6);
+    assert_eq!(listed("&inference=true&failed=true").1, 1);
+    assert_eq!(get(&program, "/dashboard/overview")["activity"]["successRate"], 75.0, "it has the same definition");
+}

@@ -15,7 +15,7 @@ from playwright.sync_api import expect, sync_playwright
 
 import marks
 from browser import FLAGS
-from world import THINKS, Traffic, World, look_until, says
+from world import THINKS, Traffic, World, get, look_until, says
 
 SCREENS = ["now", "models", "exchanges", "cost", "cache", "machines", "jobs", "alerts", "logs", "settings"]
 LOOKS = {
@@ -166,16 +166,23 @@ def text_of(page, title):
 
 def figures(browser, world, pictures):
     """What the page shows is what the API says, once nothing changes any more."""
+    # Lists that are polled dilute no share of what models do.
+    for _ in range(40):
+        get(world.clients, "/api/tags")
     page = Page(browser, world)
     page.open("now")
     now, total = page.page, world.json("/dashboard/stats")["inference"]["total_requests"]
     look_until("the requests of the hour", lambda: f"{total:,} in 1 h" in text_of(now, "Requests") or text_of(now, "Requests"))
     series = {one["metric"]: one["values"] for one in world.json("/dashboard/series?metrics=requests,failed,ttft_p50")["series"]}
-    failed, requests = (sum(value or 0 for value in series[name]) for name in ("failed", "requests"))
+    requests = sum(value or 0 for value in series["requests"])
     assert requests == total, f"{requests} {total}"
+    tasks = {one["metric"]: one["values"] for one in world.json("/dashboard/series?metrics=requests,failed&inference=true")["series"]}
+    failed, requests = (sum(value or 0 for value in tasks[name]) for name in ("failed", "requests"))
     shown = re.search(r"Failed last hour\s+([\d.]+) %", text_of(now, "Failed"))
     assert shown and abs(float(shown[1]) - failed / requests * 100) < 0.06, f"{text_of(now, 'Failed')}: {failed} of {requests}"
     expect(now.locator(".memory .scale")).to_contain_text("A full bar is")
+    expect(now.locator(".ends li")).to_have_count(10)
+    expect(now.locator(".ends li .name .dash")).to_have_count(0)
     failures(now, world)
     page.page.evaluate("location.hash = '#/exchanges'")
     expect(now.get_by_text(f"{total:,} in all")).to_be_visible()
@@ -200,7 +207,7 @@ def figures(browser, world, pictures):
 def failures(page, world):
     """The share of failures leads to their kinds, and each kind to its exchanges."""
     page.locator(".figure[aria-label=Failed] a").click()
-    kinds = world.json("/dashboard/exchanges/failures?period=1h")["failures"]
+    kinds = world.json("/dashboard/exchanges/failures?period=1h&inference=true")["failures"]
     table = page.get_by_role("region", name="What did not complete, by kind")
     expect(table.locator("tbody tr")).to_have_count(len(kinds))
     counts = table.locator("td[data-label=exchanges]")

@@ -138,6 +138,8 @@ export interface Exchange {
   method: string;
   dialect: string;
   operation: string;
+  /** Whether a model works for it: a generation or an embedding. */
+  inference: boolean;
   status: number;
   outcome: string;
   error: Known<string>;

@@ -23,7 +23,7 @@ export function Exchanges() {
   const { own, range, filters } = route.value;
   const page = Number(own["page"] ?? 1) || 1;
   const query = {
-    ...parameters(range), ...filters, outcome: own["outcome"], failed: own["failed"], error: own["error"], status: own["status"], min_ms: own["min"], order: own["order"],
+    ...parameters(range), ...filters, outcome: own["outcome"], failed: own["failed"], inference: own["inference"], error: own["error"], status: own["status"], min_ms: own["min"], order: own["order"],
     page: own["order"] && own["order"] !== "newest" ? undefined : page, limit: LIMIT,
   };
   const found = useAsk<Answer>(url("/dashboard/exchanges", query), 10);
@@ -136,6 +136,7 @@ function Find() {
           go({ own: rest }, true);
         }}>{[own["error"] && as.words(own["error"]), own["status"] && `status ${own["status"]}`].filter(Boolean).join(", ")} ×</button>
       )}
+      {own["inference"] && <button type="button" title="Take this filter away" onClick={() => setOwn("inference", undefined, true)}>generations and embeddings ×</button>}
       <label>Duration
         <select value={own["min"] ?? ""} onChange={(event) => setOwn("min", event.currentTarget.value, true)}>
           {SLOWER.map(([value, text]) => <option key={value} value={value}>{text}</option>)}

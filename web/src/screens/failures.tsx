@@ -39,7 +39,8 @@ function cause({ outcome, message, status }: Kind): string {
 /** The exchanges of a kind. Those without a model or a backend cannot be asked for. */
 export function exchangesOf({ outcome, error, status, model, backend }: Kind): string | undefined {
   if (model === null || backend === null) return undefined;
-  const own = { failed: "true", outcome, status: String(status), ...(error === null ? {} : { error }) };
+  const { inference } = route.value.own;
+  const own = { failed: "true", outcome, status: String(status), ...(error === null ? {} : { error }), ...(inference ? { inference } : {}) };
   return link("exchanges", undefined, own, { ...route.value.filters, model, backend });
 }
 
@@ -49,9 +50,9 @@ function countOf(kind: Kind) {
 }
 
 export function Failures() {
-  const { range, filters } = route.value;
+  const { range, filters, own } = route.value;
   const path = "/dashboard/exchanges/failures";
-  const query = { ...parameters(range), ...filters };
+  const query = { ...parameters(range), ...filters, inference: own["inference"] };
   const found = useAsk<Answer>(url(path, query), 10);
   return (
     <Panel title="What did not complete" window={windowOf(range)} csv={url(path, { ...query, format: "csv" })}>

@@ -32,11 +32,13 @@ export function Now() {
   const { range, compare, filters } = route.value;
   const isHour = "period" in range && range.period === "1h" && !compare;
   const hour = useAsk<Series>(isHour ? null : url("/dashboard/series", { metrics: METRICS.join(","), period: "1h", ...filters }), 10);
+  // Lists that programs poll dilute no share of what failed.
+  const tasks = useAsk<Series>(url("/dashboard/series", { metrics: "requests,failed,cancelled", period: "1h", inference: "true", ...filters }), 10);
   // The figures come first.
   const step = useSteps(2);
   return (
     <>
-      <Figures hour={isHour ? series.whole : hour} recent={isHour ? series : hour} />
+      <Figures hour={isHour ? series.whole : hour} recent={isHour ? series : hour} tasks={tasks} />
       {step > 0 && (
         <div class="row live">
           <Flight />

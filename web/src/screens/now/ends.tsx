@@ -1,4 +1,4 @@
-// The exchanges that ended last.
+// The generations and embeddings that ended last: not the lists that programs poll.
 import { useEffect, useState } from "preact/hooks";
 import { url, useAsk } from "../../lib/api.ts";
 import { useEntries } from "../../lib/live.ts";
@@ -15,11 +15,11 @@ import { Address } from "./flight.tsx";
 const SHOWN = 10;
 
 function fits(exchange: Exchange): boolean {
-  return Object.entries(route.value.filters).every(([name, value]) => exchange[name as "model"] === value);
+  return exchange.inference && Object.entries(route.value.filters).every(([name, value]) => exchange[name as "model"] === value);
 }
 
 export function Ends() {
-  const first = useAsk<Exchanges>(url("/dashboard/exchanges", { limit: SHOWN, ...route.value.filters }), 60);
+  const first = useAsk<Exchanges>(url("/dashboard/exchanges", { limit: SHOWN, inference: "true", ...route.value.filters }), 60);
   const areDown = useAllDown();
   const [ends, setEnds] = useState<Exchange[]>([]);
   const merge = (more: Exchange[]) =>
@@ -32,7 +32,7 @@ export function Ends() {
   }, [first.data]);
   useEntries<Exchange>("exchanges", (entry) => merge([entry]));
   return (
-    <Panel title="Last finished" note={<a href={link("exchanges")}>all</a>} class="ends">
+    <Panel title="Last finished" note={<><span title="Lists of models, pulls and the like are among all exchanges">generations, embeddings</span> · <a href={link("exchanges")}>all</a></>} class="ends">
       <Trouble failure={first.failure} />
       {!first.data && !first.failure && ends.length === 0 && <Waiting />}
       {first.data && ends.length === 0 && (

@@ -5,7 +5,7 @@ import { type Asked } from "../../lib/api.ts";
 import { finished } from "../../lib/finished.ts";
 import * as as from "../../lib/format.ts";
 import { clock } from "../../lib/kept.ts";
-import { link } from "../../lib/route.ts";
+import { format, link, route } from "../../lib/route.ts";
 import { lastAt, perToken, sum } from "../../lib/summary.ts";
 import { time } from "../../lib/time.ts";
 import { newestOf, whyNone } from "../../lib/tokens.ts";
@@ -42,6 +42,8 @@ type Of = (metric: string) => readonly (number | null)[];
 
 const valuesOf = (series: Series | undefined, metric: string) => series?.series.find((one) => one.metric === metric)?.values ?? [];
 const HOUR = "last hour";
+/** What the share of failures counts, whatever range the charts have. */
+const toFailed = (): string => format({ ...route.value, screen: "exchanges", range: { period: "1h" }, own: { failed: "true", inference: "true" } });
 const WAITS = "The program has not answered yet.";
 
 interface FiguresProps {
@@ -49,9 +51,11 @@ interface FiguresProps {
   hour: Asked<Series>;
   /** The same, or the last minutes in shorter intervals where the program has just begun. */
   recent: Asked<Series>;
+  /** Generations and embeddings of the last hour. */
+  tasks: Asked<Series>;
 }
 
-export function Figures({ hour, recent }: FiguresProps) {
+export function Figures({ hour, recent, tasks }: FiguresProps) {
   const stats = useTopic<Stats>("stats");
   // The same number as the list below has.
   const running = useTopic<InFlight>("in_flight")?.count ?? stats?.inference.active_requests;
@@ -63,8 +67,9 @@ export function Figures({ hour, recent }: FiguresProps) {
   const newestWindow = seconds === 60 ? "last whole minute" : `last ${as.span(seconds)}`;
   const noHistory = hour.failure?.kind === "unavailable" ? "No history is kept that could tell." : sentence("no_samples");
   const requests = sum(whole("requests"));
-  const [failed, cancelled] = [sum(whole("failed")), sum(whole("cancelled"))];
-  const part = (count: number | null) => (requests && count !== null ? count / requests : null);
+  const ofTasks = (metric: string) => valuesOf(tasks.data, metric);
+  const [ended, failed, cancelled] = [sum(ofTasks("requests")), sum(ofTasks("failed")), sum(ofTasks("cancelled"))];
+  const part = (count: number | null) => (ended && count !== null ? count / ended : null);
   const newest = (metric: string) => newestOf(of(metric), over);
   const [generated, prompt] = [newest("generated_rate"), newest("prompt_tokens")];
   // Where not even requests are known, nothing was written of that time.
@@ -92,8 +97,8 @@ export function Figures({ hour, recent }: FiguresProps) {
         <Value of={of("ttft_p50")[first]} as={as.duration} why={noHistory} />
       </Figure>
       <Figure
-        title="Failed" window={HOUR} to={link("exchanges", undefined, { failed: "true" })} spark={of("failed")} colour="failed"
-        note={<>{failed !== null && <span title="requests that failed, of all">{as.count(failed)} / {as.count(requests ?? 0)} · </span>}<Value of={part(cancelled)} as={as.wholeShare} why={noHistory} /> cancelled</>}
+        title="Failed" window={HOUR} to={toFailed()} spark={ofTasks("failed").slice(0, tasks.data ? finished(tasks.data, clock()) : 0)} colour="failed"
+        note={<>{failed !== null && <span title="generations and embeddings that failed, of all of them">{as.count(failed)} / {as.count(ended ?? 0)} · </span>}<Value of={part(cancelled)} as={as.wholeShare} why={noHistory} /> cancelled</>}
       >
         <span class={part(failed) ? "bad" : ""}><Value of={part(failed)} as={as.share} why={noHistory} /></span>
       </Figure>
