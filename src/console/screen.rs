@@ -96,13 +96,14 @@ fn table(title: String, names: &[&'static str], widths: &[Constraint], rows: Vec
 
 /// Of the last 24 hours.
 fn model_table(models: &[&Value]) -> Table<'static> {
-    let row = |model: &&Value| {
+    let names = names(models);
+    let row = |(model, name): (&&Value, String)| {
         let done = &model["performance"];
         let state = text(&model["status"]);
         let memory = model["resource_usage"]["gpu_memory_usage_mb"].as_f64().unwrap_or(0.0)
             + model["resource_usage"]["memory_usage_mb"].as_f64().unwrap_or(0.0);
         Row::new([
-            text(&model["name"]),
+            name,
             if state == "loaded" { mebibytes(memory) } else { state },
             figure(&done["total_requests"], count),
             figure(&done["average_tokens_per_second"], number),
@@ -122,8 +123,20 @@ fn model_table(models: &[&Value]) -> Table<'static> {
         Constraint::Length(8),
         Constraint::Length(6),
     ];
-    let names = ["model, last 24 h", "memory", "requests", "tok/s", "TTFT p50", "TTFT p95", "failed", "cold"];
-    table("Models".into(), &names, &widths, models.iter().map(row).collect())
+    let heads = ["model, last 24 h", "memory", "requests", "tok/s", "TTFT p50", "TTFT p95", "failed", "cold"];
+    table("Models".into(), &heads, &widths, models.iter().zip(names).map(row).collect())
+}
+
+/// What each is called: with its backend where another backend has the same model.
+fn names(models: &[&Value]) -> Vec<String> {
+    let is_elsewhere = |model: &Value| {
+        models.iter().any(|other| other["name"] == model["name"] && other["backend"] != model["backend"])
+    };
+    let name = |model: &&Value| match text(&model["name"]) {
+        name if is_elsewhere(model) => format!("{name} on {}", text(&model["backend"])),
+        name => name,
+    };
+    models.iter().map(name).collect()
 }
 
 fn flight_table(figures: &Figures) -> Table<'static> {
@@ -187,4 +200,18 @@ fn draw_ends(frame: &mut Frame<'_>, figures: &Figures, area: Rect) {
         if figures.ends().is_null() { "Last ends: no history is kept" } else { "Last generations and embeddings" };
     let rows = list(figures.ends(), "exchanges").iter().map(row).collect();
     frame.render_widget(table(title.into(), &names, &widths, rows), area);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_model_of_two_backends_is_called_by_its_backend_too() {
+        let all = [("a:1b", "left"), ("b:7b", "left"), ("a:1b", "right")]
+            .map(|(name, backend)| json!({"name": name, "backend": backend}));
+        assert_eq!(names(&all.each_ref()), ["a:1b on left", "b:7b", "a:1b on right"]);
+    }
 }
