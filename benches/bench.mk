@@ -1,14 +1,22 @@
 # Included by the Makefile. Options of the benchmark go into ARGS: `make bench ARGS='--rounds 3 --only blast'`.
 
-.PHONY: bench bench-quick bench-instructions bench-history bench-setup
+.PHONY: bench bench-quick guided bench-instructions bench-history bench-setup
 
-bench: cargo bench-setup ## Compare with a bare TCP relay and nginx: about 20 minutes, on a machine that does nothing else
+bench: guided ## Compare what is packaged with a bare TCP relay and nginx: about 20 minutes beside three builds, on a machine that does nothing else
+	cargo build --release --locked --package inferometer-bench
+	@target/release/bench --inferometer target/guided/inferometer $(ARGS)
+
+bench-quick: cargo bench-setup ## See that the benchmark works: its numbers mean nothing
 	cargo build --release --locked --package inferometer --bin inferometer
 	cargo build --release --locked --package inferometer-bench
-	@cargo run --quiet --release --locked --package inferometer-bench --bin bench -- $(ARGS)
+	@target/release/bench --quick
 
-bench-quick: ## See that the benchmark works: its numbers mean nothing
-	@$(MAKE) --no-print-directory bench ARGS=--quick
+# As packaging/dist.sh builds it, but for the C library of this machine.
+guided: compiler web bench-setup ## Build the program as it is packaged, laid out by a profile that is made first: target/guided/inferometer (PROFILE=FILE: by that one)
+	set -e; host=$$(rustc -vV | sed -n 's/^host: //p'); profile=$(or $(PROFILE),$$(packaging/profile.sh)); \
+	RUSTFLAGS="-Cprofile-use=$$(realpath "$$profile")" CARGO_TARGET_DIR=target/guided/build \
+	    cargo build --release --locked --target $$host --package inferometer --bin inferometer; \
+	ln -f target/guided/build/$$host/release/inferometer target/guided/inferometer
 
 bench-instructions: cargo bench-setup ## Count instructions and allocations of the inspector (wants valgrind)
 	cargo build --release --locked --package inferometer-bench
