@@ -79,6 +79,16 @@ export async function askAhead(path: string): Promise<void> {
   arrivals.value += 1;
 }
 
+/**
+ * Takes what the browser was told to ask for while it read the script, unless `asked` is that and has taken it. The browser keeps it for whoever asks next,
+ * however much later: a refusal from before a sign-in would be the answer to a question after it.
+ */
+export function takeUnasked(asked: string | undefined): void {
+  const link = document.querySelector<HTMLLinkElement>('link[rel="preload"][as="fetch"]');
+  if (saved || !link || (asked !== undefined && new URL(asked, document.baseURI).href === link.href)) return;
+  fetch(link.href, { credentials: "same-origin" }).catch(() => undefined);
+}
+
 /** The answer that is on its way already, once. */
 function asked<T>(path: string): Promise<Answer<T>> {
   const found = ahead.get(path) as Promise<Answer<T>> | undefined;

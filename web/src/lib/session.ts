@@ -22,6 +22,26 @@ export async function beginSession(): Promise<void> {
   }
 }
 
+/** Tells the other tabs of a sign-in: the session is theirs too. */
+const tabs = typeof BroadcastChannel === "undefined" ? undefined : new BroadcastChannel("inferometer/session");
+
+/** Asks who asks, again. */
+async function takeUp(): Promise<void> {
+  const found = await ask<Session>("/dashboard/session");
+  if (!("data" in found)) return;
+  session.value = found.data;
+  needsSignIn.value = false;
+  refresh();
+}
+
+/** Goes on once another tab has signed in, which this one learns at once or when it is looked at again. */
+export function followSignIns(): void {
+  if (saved) return;
+  const look = () => { if (needsSignIn.value) void takeUp(); };
+  tabs?.addEventListener("message", look);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+}
+
 /** Says what is wrong, where something is. */
 export async function signIn(given: { user: string; password: string } | { token: string }): Promise<string | undefined> {
   const begun = await change<Session>("/dashboard/session", given);
@@ -32,6 +52,7 @@ export async function signIn(given: { user: string; password: string } | { token
   }
   session.value = begun.data;
   needsSignIn.value = false;
+  tabs?.postMessage("signed in");
   refresh();
   return undefined;
 }
