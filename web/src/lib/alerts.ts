@@ -19,7 +19,25 @@ export interface ResolvedAlert {
   resolved_at: string;
   level: string;
   title: string;
-  resolution: string;
+}
+
+/** An alert as the history has it. */
+export interface KeptAlert {
+  _id: string;
+  status: string;
+  started_at: string;
+  resolved_at: string | null;
+  severity: string;
+  title: string;
+}
+
+/** The alerts that have ended since then, the last first: those that the program has seen end, and those that its history has from before it started. */
+export function ended(seen: ResolvedAlert[], kept: KeptAlert[], since: number): ResolvedAlert[] {
+  const all = new Map(seen.map((one) => [one.id, one]));
+  for (const { _id: id, started_at: timestamp, resolved_at, severity: level, title } of kept) {
+    if (resolved_at !== null && !all.has(id)) all.set(id, { id, timestamp, resolved_at, level, title });
+  }
+  return [...all.values()].filter((one) => Date.parse(one.resolved_at) >= since).sort((one, other) => Date.parse(other.resolved_at) - Date.parse(one.resolved_at));
 }
 
 export interface Rule {

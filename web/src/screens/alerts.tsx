@@ -1,18 +1,21 @@
 // What deserves attention now, what did, and the rules.
 import { useState } from "preact/hooks";
-import { change } from "../lib/api.ts";
-import { pending, standing, type ActiveAlert, type Alerts as Answer, type ResolvedAlert, type Rule } from "../lib/alerts.ts";
-import { useLive } from "../lib/live.ts";
-import { refresh } from "../lib/pace.ts";
+import { change, url, useAsk } from "../lib/api.ts";
+import { ended, pending, standing, type ActiveAlert, type Alerts as Answer, type KeptAlert, type ResolvedAlert, type Rule } from "../lib/alerts.ts";
 import { may } from "../lib/session.ts";
 import * as as from "../lib/format.ts";
-import { DAY } from "../lib/ranges.ts";
+import { clockAhead, useLive } from "../lib/live.ts";
+import { now, refresh } from "../lib/pace.ts";
+import { DAY, lengthOf } from "../lib/ranges.ts";
 import { health } from "../lib/program.ts";
 import { full, time } from "../lib/time.ts";
 import { why } from "../lib/unknown.ts";
 import { Empty, Loaded, Panel } from "../parts/panel.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Chip, Value, type Tone } from "../parts/value.tsx";
+
+/** In milliseconds. */
+const DAY_LONG = lengthOf({ period: "24h" });
 
 const TONES: Record<string, Tone> = { critical: "bad", warning: "warn", info: "quiet" };
 const tone = (level: string): Tone => TONES[level] ?? "warn";
@@ -28,7 +31,6 @@ const RESOLVED: Column<ResolvedAlert>[] = [
   { name: "alert", class: "name", cell: (one) => one.title },
   { name: "began", cell: (one) => <Value of={one.timestamp} as={(at) => <span title={full(at)}>{time(at)}</span>} why="When it began is not kept." /> },
   { name: "ended", cell: (one) => <span title={full(one.resolved_at)}>{time(one.resolved_at)}</span> },
-  { name: "how", cell: (one) => as.words(one.resolution) },
 ];
 
 /** Whether the condition holds now: for long enough, or not yet. */
@@ -53,9 +55,7 @@ export function Alerts() {
       </Panel>
       <Panel title="Ended" window={DAY}>
         <Loaded of={found}>
-          {(answer) => (answer.resolved_alerts === null
-            ? <Empty>{why(answer, "/resolved_alerts")}</Empty>
-            : <Table caption="Alerts that are over" columns={RESOLVED} rows={answer.resolved_alerts} id={(one) => one.id} empty={health.value?.history.status === "off" ? "No alert has ended since the program started; those before are not known, as no history is kept." : "No alert has ended."} />)}
+          {(answer) => (answer.resolved_alerts === null ? <Empty>{why(answer, "/resolved_alerts")}</Empty> : <Ended seen={answer.resolved_alerts} />)}
         </Loaded>
       </Panel>
       <Panel title="Rules" note={rules.length > 0 ? `${rules.length}${apart > 0 ? `, of which ${apart} cannot be looked at here` : ""}` : ""}>
@@ -65,6 +65,16 @@ export function Alerts() {
       </Panel>
     </>
   );
+}
+
+function Ended({ seen }: { seen: ResolvedAlert[] }) {
+  const isKept = health.value?.history.status !== "off";
+  const kept = useAsk<{ data: KeptAlert[] }>(isKept ? url("/dashboard/alerts/history", { period: "24h", limit: 100 }) : null, 30);
+  const rows = ended(seen, kept.data?.data ?? [], now.value + clockAhead.value - DAY_LONG);
+  const table = (empty: string) => <Table caption="Alerts that are over" columns={RESOLVED} rows={rows} id={(one) => one.id} empty={empty} />;
+  if (!isKept) return table("No alert has ended since the program started; those before are not known, as no history is kept.");
+  if (rows.length > 0) return table("");
+  return <Loaded of={kept}>{() => table("No alert has ended.")}</Loaded>;
 }
 
 /** What is wrong, and what is about to be. */
