@@ -12,12 +12,12 @@ import { Outcome, Value } from "../parts/value.tsx";
 
 export function OneExchange() {
   const { id = "" } = route.value;
-  const found = useAsk<Answer>(/^\d+$/.test(id) ? `/dashboard/exchanges/${id}` : null, 3600);
+  const isId = /^\d+$/.test(id);
+  const found = useAsk<Answer>(isId ? `/dashboard/exchanges/${id}` : null, 3600);
   return (
     <>
       <p class="crumbs"><a href={link("exchanges")}>Exchanges</a> › {id}</p>
-      {!/^\d+$/.test(id) && <p class="empty">This is no exchange's id.</p>}
-      <Loaded of={found}>{(exchange) => <Detail exchange={exchange} />}</Loaded>
+      {isId ? <Loaded of={found}>{(exchange) => <Detail exchange={exchange} />}</Loaded> : <p class="empty">This is no exchange's id.</p>}
     </>
   );
 }
