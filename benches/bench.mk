@@ -2,17 +2,18 @@
 
 .PHONY: bench bench-quick guided bench-instructions bench-history bench-setup
 
-bench: guided ## Compare what is packaged with a bare TCP relay and nginx: about 20 minutes beside three builds, on a machine that does nothing else
+bench: cargo bench-setup ## Compare with a bare TCP relay and nginx: about 20 minutes, on a machine that does nothing else (ARGS='--inferometer target/guided/inferometer': that program)
+	cargo build --release --locked --package inferometer --bin inferometer
 	cargo build --release --locked --package inferometer-bench
-	@target/release/bench --inferometer target/guided/inferometer $(ARGS)
+	@target/release/bench $(ARGS)
 
 bench-quick: cargo bench-setup ## See that the benchmark works: its numbers mean nothing
 	cargo build --release --locked --package inferometer --bin inferometer
 	cargo build --release --locked --package inferometer-bench
 	@target/release/bench --quick
 
-# As packaging/dist.sh builds it, but for the C library of this machine.
-guided: compiler web bench-setup ## Build the program as it is packaged, laid out by a profile that is made first: target/guided/inferometer (PROFILE=FILE: by that one)
+# Packages are not laid out so yet: their build calls functions by other names than those of the profile.
+guided: compiler web bench-setup ## Build the program laid out by a profile of it under load, which is made first: target/guided/inferometer (PROFILE=FILE: by that one)
 	set -e; host=$$(rustc -vV | sed -n 's/^host: //p'); profile=$(or $(PROFILE),$$(packaging/profile.sh)); \
 	RUSTFLAGS="-Cprofile-use=$$(realpath "$$profile")" CARGO_TARGET_DIR=target/guided/build \
 	    cargo build --release --locked --target $$host --package inferometer --bin inferometer; \

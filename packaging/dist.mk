@@ -4,10 +4,8 @@ PLATFORMS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 PACKAGE_TOOLS := $(addprefix target/tools/bin/cargo-,deb generate-rpm cyclonedx)
 PACKAGING_VENV := target/packaging-venv
 
-# PROFILE=FILE: lay the program out by that profile, in place of one that is made anew (an earlier one lies beside the packages).
 .PHONY: dist dist-mac package-test
-dist: export PROFILE := $(PROFILE)
-dist: compiler web bench-setup $(PACKAGE_TOOLS) $(PACKAGING_VENV)/stamp ## programs and packages for Linux, in target/dist (PLATFORMS='x86_64-unknown-linux-gnu': only those)
+dist: compiler web $(PACKAGE_TOOLS) $(PACKAGING_VENV)/stamp ## programs and packages for Linux, in target/dist (PLATFORMS='x86_64-unknown-linux-gnu': only those)
 	@packaging/dist.sh $(PLATFORMS)
 
 # Linking needs Apple's SDK, which is not to be given on.

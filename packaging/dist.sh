@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes what people download, in target/dist: for each platform a .deb and an .rpm of the proxy and of the helper, a
 # .tar.gz of both, and one of their debug information; then the bill of materials and the checksums of all.
-# Usage: [PROFILE=FILE] dist.sh PLATFORM...   where a platform is a target of Rust's, for Linux with glibc
+# Usage: dist.sh PLATFORM...   where a platform is a target of Rust's, for Linux with glibc
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -21,18 +21,15 @@ VERSION=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo
 # As given, where the sources were unpacked without their repository.
 : "${INFEROMETER_REVISION:=$(git describe --always --abbrev=12 --exclude '*' --dirty 2>/dev/null)}"
 [[ $INFEROMETER_REVISION ]] || { echo "which revision is this? Say it in INFEROMETER_REVISION: git does not know" >&2; exit 1; }
-# The same sources and the same profile give the same archives, whenever they are packed.
+# The same sources give the same archives, whenever they are packed.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || date +%s)
 export INFEROMETER_REVISION SOURCE_DATE_EPOCH
-# What is built for this kind of processor is laid out by a profile. Of another one's program none can be made here.
-PROFILE=$(realpath "${PROFILE:-$(packaging/profile.sh)}")
 
 build() {
     local platform=$1
     rustup target list --installed 2>/dev/null | grep -qx "$platform" || rustup target add "$platform"
     # Messages name source files without the folders of whoever built them.
     local flags="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=registry"$'\x1f'"--remap-path-prefix=$PWD=inferometer"
-    [[ $platform != "$HOST" ]] || flags+=$'\x1f'"-Cprofile-use=$PROFILE"
     CARGO_ENCODED_RUSTFLAGS=$flags cargo zigbuild --release --locked --target "$platform.$GLIBC" \
         --package inferometer --package inferometer-helper --bins
 }
@@ -141,7 +138,6 @@ for platform; do
     pack "$platform"
 done
 bill_of_materials "$1"
-gzip -9nc "$PROFILE" >"$DIST/inferometer-$VERSION-${HOST%%-*}.profdata.gz"
 (cd $DIST && sha256sum -- * >SHA256SUMS)
 echo "inferometer $VERSION, revision $INFEROMETER_REVISION, in $DIST:"
 (cd $DIST && du --apparent-size -h -- *)

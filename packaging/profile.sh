@@ -15,7 +15,7 @@ TOOL=$(rustc --print sysroot)/lib/rustlib/$HOST/bin/llvm-profdata
 [[ -x $TOOL ]] || rustup component add llvm-tools >&2 ||
     { echo "llvm-profdata is missing: it comes with 'rustup component add llvm-tools'" >&2; exit 1; }
 
-# For a named platform, as the packages are: only then are functions called alike in both.
+# For a named platform, as the program that is laid out by it: only then are functions called alike in both.
 RUSTFLAGS="-Cprofile-generate=$COUNTS" CARGO_TARGET_DIR=$GUIDED/counting \
     cargo build --release --locked --target "$HOST" --package inferometer --bin inferometer >&2
 cargo build --release --locked --package inferometer-bench >&2
